@@ -1,0 +1,216 @@
+// Package bolt keeps everything in one bbolt file.
+//
+// It is built on gofiber/storage/bbolt, whose Storage opens the file, and
+// replaces what that does with it: see DB.
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	storage "github.com/gofiber/storage/bbolt"
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"latchkey/app/sessions"
+)
+
+// The buckets of the file. Each later kind of thing gets one of its own, so that
+// no key can be taken for another's (OWASP ASVS 1.2.4).
+var (
+	bucketMeta     = []byte("latchkey") // says that the file is ours, and how it is laid out
+	bucketSessions = []byte("sessions") // SHA-256 of the id → record, see encode
+)
+
+var (
+	keyFormat = []byte("format")
+	format    = []byte("1")
+)
+
+// ErrDamaged means that a part of the file cannot be read.
+var ErrDamaged = errors.New("the database is damaged")
+
+// lockWait is how long to wait for another process to let go of the file.
+const lockWait = time.Second
+
+// DB is the open file. It embeds the adapter for opening and closing, and
+// answers its traps: Get copies inside the transaction (the adapter's returns
+// memory of the file map, which may be unmapped by then), Set keeps the expiry,
+// writes share commits, and opening neither panics nor waits for ever.
+type DB struct {
+	*storage.Storage
+	limits sessions.Limits
+	now    func() time.Time
+	writes *gatherer
+}
+
+var _ sessions.Store = (*DB)(nil)
+
+// Open opens the file at path, and makes it and its folder if they are not
+// there: the folder 0700, the file 0600. Sessions are held to the limits. The
+// error is one line that says what is wrong and what to do.
+func Open(path string, limits sessions.Limits) (*DB, error) {
+	if err := create(path); err != nil {
+		return nil, explain(path, err)
+	}
+	if err := inspect(path); err != nil {
+		return nil, explain(path, err)
+	}
+	var store *storage.Storage
+	err := guard(func() error {
+		store = storage.New(storage.Config{
+			Database: path,
+			Bucket:   string(bucketSessions),
+			Timeout:  lockWait, // zero would wait for ever
+		})
+		return store.Conn().Update(func(tx *bbolt.Tx) error {
+			meta, err := tx.CreateBucketIfNotExists(bucketMeta)
+			if err != nil {
+				return err
+			}
+			return meta.Put(keyFormat, format)
+		})
+	})
+	if err != nil {
+		if store != nil {
+			store.Close()
+		}
+		return nil, explain(path, err)
+	}
+	return &DB{
+		Storage: store,
+		limits:  limits,
+		now:     time.Now,
+		writes:  newGatherer(store.Conn()),
+	}, nil
+}
+
+// Close waits for the writes in hand and closes the file.
+func (db *DB) Close() error {
+	db.writes.close()
+	return db.Storage.Close()
+}
+
+var (
+	errFolder  = errors.New("is a folder; name a file")
+	errSpecial = errors.New("is not a file")
+	errForeign = errors.New("is not a database of Latchkey; name another file")
+	errDamaged = errors.New("is damaged; put a backup in its place")
+)
+
+// create makes the folder and an empty file, before bbolt would make it 0666.
+func create(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+		if err != nil {
+			return err
+		}
+		return file.Close()
+	case err != nil:
+		return err
+	case info.IsDir():
+		return errFolder
+	case !info.Mode().IsRegular():
+		return errSpecial
+	case info.Mode().Perm()&0o077 != 0:
+		return os.Chmod(path, 0o600)
+	}
+	return nil
+}
+
+// inspect looks at a file before it is opened for writing, so that a foreign or
+// damaged one stays as it is.
+func inspect(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	return guard(func() error {
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.View(func(tx *bbolt.Tx) error {
+			// Pages beyond the end would be memory that faults when it is read.
+			if tx.Size() > info.Size() {
+				return errDamaged
+			}
+			if meta := tx.Bucket(bucketMeta); meta != nil {
+				if string(meta.Get(keyFormat)) != string(format) {
+					return errors.New("was made by another version of Latchkey; use that version")
+				}
+				return nil
+			}
+			// Without our mark it may still be ours: a kill before the mark was
+			// written leaves an empty bucket of sessions.
+			return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+				if key, _ := b.Cursor().First(); string(name) != string(bucketSessions) || key != nil {
+					return errForeign
+				}
+				return nil
+			})
+		})
+	})
+}
+
+// explain turns the error of opening path into one line for the operator.
+func explain(path string, err error) error {
+	var line error
+	switch {
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		line = errors.New("is in use by another process; stop that one or name another file")
+	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrVersionMismatch):
+		line = errForeign
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		line = errors.New("cannot be made: a part of its path is not a folder")
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		line = errors.New("may not be written by this user; change its owner or name another file")
+	case full(err):
+		line = errors.New("cannot be written: the disk is full")
+	case errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, ErrDamaged):
+		// Last, for guard calls every panic damage, whatever its cause.
+		line = errDamaged
+	default:
+		line = err
+	}
+	return fmt.Errorf("database %s %w", path, line)
+}
+
+func full(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// guard runs f and turns a panic into an error. bbolt panics when a page of the
+// file does not hold what it should, and reading a part of the map that the
+// file no longer covers is a fault that would end the process.
+func guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case error: // the adapter's New panics with the error of bbolt.Open
+			err = fmt.Errorf("%w: %w", ErrDamaged, p)
+		default:
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	return f()
+}
+
+// view runs f in a read transaction. What f returns or keeps must be copied:
+// the memory of keys and values ends with the transaction.
+func (db *DB) view(f func(tx *bbolt.Tx) error) error {
+	return guard(func() error { return db.Conn().View(f) })
+}

@@ -1,0 +1,143 @@
+// Command latchkey is the web app: one binary that serves the pages and keeps
+// everything in one file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"latchkey/app/bolt"
+	"latchkey/app/sessions"
+	"latchkey/app/web"
+	"latchkey/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
+}
+
+// errUsage marks what is wrong with the command line or a setting.
+var errUsage = errors.New("usage")
+
+// exit writes err as one line and returns the exit code: 0 for none, 2 for a
+// wrong setting, 1 for everything else.
+func exit(err error, stderr io.Writer) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(stderr, "latchkey: %v (see latchkey --help)\n", errors.Unwrap(err))
+		return 2
+	}
+	fmt.Fprintf(stderr, "latchkey: %v\n", err)
+	return 1
+}
+
+// run does what the arguments say, until it is done or ctx ends.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	settings, err := config.Parse(args, stdout)
+	if errors.Is(err, config.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	return serve(ctx, settings, newLog(settings, stderr))
+}
+
+// usageError is an error that errUsage matches.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error      { return u.error }
+func (usageError) Is(target error) bool { return target == errUsage }
+
+// newLog returns a log for people with --dev, and for programs otherwise. Times
+// are in UTC (OWASP ASVS 16.2.2).
+func newLog(settings config.Settings, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey && len(groups) == 0 {
+			a.Value = slog.TimeValue(a.Value.Time().UTC())
+		}
+		return a
+	}}
+	if settings.Dev {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// patience is how long requests in hand may take once the server is to stop.
+const patience = 10 * time.Second
+
+// serve runs the server until ctx ends. Then it stops in order: no new requests,
+// those in hand finished, the sweeper ended, the database closed.
+func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err error) {
+	limits := sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime}
+	db, err := bolt.Open(settings.Database, limits)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	site, err := web.New(web.Options{Settings: settings, Store: db, Log: log, Disk: os.DirFS(".")})
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", settings.Addr)
+	if err != nil {
+		return listenError(settings.Addr, err)
+	}
+	log.Info("listening", "addr", ln.Addr().String(), "origin", settings.Origin, "dev", settings.Dev)
+
+	sweeping, stopSweep := context.WithCancel(ctx)
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		db.Sweep(sweeping, func(removed int, err error) {
+			if err != nil {
+				log.Error("sweep", "removed", removed, "error", err)
+				return
+			}
+			log.Info("sweep", "removed", removed)
+		})
+	}()
+	defer func() { stopSweep(); <-swept }()
+
+	served := make(chan error, 1)
+	go func() { served <- site.Serve(ln) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	ending, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := site.Shutdown(ending); err != nil {
+		return err
+	}
+	return <-served
+}
+
+// listenError says in one line why the address cannot be had.
+func listenError(addr string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("address %s is in use by another process; stop that one or choose another with --addr", addr)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("address %s may not be used by this user; choose a port above 1023 with --addr", addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("address %s is not one of this machine; choose another with --addr", addr)
+	}
+	return fmt.Errorf("address %s cannot be listened on: %w", addr, err)
+}

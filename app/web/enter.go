@@ -1,0 +1,90 @@
+package web
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// enter goes around every route: it guards the answer with headers, turns
+// requests from other sites away, makes a page of whatever went wrong, and
+// writes one line to the log.
+func (s *Site) enter(c *fiber.Ctx) error {
+	s.guard.headers(c)
+	err := s.guard.check(c)
+	if err == nil {
+		err = next(c)
+	}
+	if err != nil {
+		return s.refuse(c, err) // which writes the line for the log
+	}
+	s.logRequest(c, s.ids.next(), nil)
+	return nil
+}
+
+// next runs the route and turns a panic into an error, so that one bad request
+// ends alone.
+func next(c *fiber.Ctx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return c.Next()
+}
+
+// logRequest writes the line for a request. The query string stays out of it,
+// for it may hold what nobody else should read (OWASP ASVS 14.2.1).
+func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
+	level := slog.LevelInfo
+	attrs := append(make([]slog.Attr, 0, 7), // its size keeps it off the heap
+		slog.String("method", c.Method()),
+		slog.String("path", c.Path()),
+		slog.Int("status", c.Response().StatusCode()),
+		slog.Duration("duration", time.Since(c.Context().Time())),
+		slog.String("ip", s.address(c).String()),
+		slog.String("id", id),
+	)
+	if fault != nil {
+		level = slog.LevelError
+		attrs = append(attrs, slog.String("error", fault.Error()))
+	}
+	s.log.LogAttrs(c.Context(), level, "request", attrs...)
+}
+
+// known answers methods that Fiber does not know, for Fiber would answer them in
+// bare text before any of our code runs. They become a method that it knows and
+// no route has, and so a 405 or 404 page.
+func (s *Site) known(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
+	methods := map[string]bool{}
+	for _, method := range fiber.DefaultMethods {
+		methods[method] = true
+	}
+	return func(ctx *fasthttp.RequestCtx) {
+		if !methods[string(ctx.Method())] {
+			ctx.Request.Header.SetMethod(fiber.MethodConnect)
+		}
+		handle(ctx)
+	}
+}
+
+// requestIDs numbers the requests, from a random start so that the lines of two
+// runs are not mistaken for each other. The ids tie a visitor's page to a line of
+// the log; they need not be secret.
+type requestIDs struct {
+	start string
+	count atomic.Uint64
+}
+
+func newRequestIDs() *requestIDs {
+	return &requestIDs{start: strconv.FormatUint(rand.Uint64()&(1<<40-1)|1<<40, 36) + "-"}
+}
+
+func (r *requestIDs) next() string { return r.start + strconv.FormatUint(r.count.Add(1), 36) }

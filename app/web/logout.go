@@ -1,0 +1,19 @@
+package web
+
+import "github.com/gofiber/fiber/v2"
+
+// logoutForm changes nothing: a link or an image elsewhere must not log anybody
+// out.
+func (s *Site) logoutForm(c *fiber.Ctx, v Visitor) error {
+	return c.Render("logout", s.page(c, v, "Log out"))
+}
+
+// logout ends the session. Clear-Site-Data empties the browser's own cache, so
+// that Back shows nothing private (OWASP ASVS 14.3.1).
+func (s *Site) logout(c *fiber.Ctx, _ Visitor) error {
+	if err := s.sessions.End(c); err != nil {
+		return err
+	}
+	c.Set("Clear-Site-Data", `"cache"`)
+	return seeOther(c, "/")
+}

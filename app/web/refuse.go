@@ -1,0 +1,114 @@
+package web
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/accounts"
+	"latchkey/app/sessions"
+)
+
+// Refusal is an error that is fit to be shown.
+type Refusal struct {
+	Status     int           // HTTP status
+	Message    string        // one plain sentence
+	RetryAfter time.Duration // when to try again, if that helps
+}
+
+// Error returns the message.
+func (r *Refusal) Error() string { return r.Message }
+
+type errorPage struct {
+	Page
+	Status  int
+	Message string
+	ID      string // ties the page to a line of the log
+}
+
+// refuse turns an error into a page and a line of the log. A refusal shows its
+// own sentence; of a fault the visitor sees an id, and the log has the rest. It
+// is Fiber's error handler too, for what is refused before any route.
+func (s *Site) refuse(c *fiber.Ctx, err error) error {
+	r, fault := explain(err)
+	id := s.ids.next()
+	allow := string(c.Response().Header.Peek(fiber.HeaderAllow))
+	c.Response().Reset() // nothing of a page half made, and no cookie
+	s.guard.headers(c)
+	if allow != "" {
+		c.Set(fiber.HeaderAllow, allow)
+	}
+	if r.RetryAfter > 0 {
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(r.RetryAfter.Seconds()))))
+	}
+	var v Visitor
+	if fault == nil {
+		v, _ = s.visitor(c)
+	}
+	p := errorPage{Page: s.page(c, v, r.Message), Status: r.Status, Message: r.Message, ID: id}
+	if broken := c.Status(r.Status).Render("error", p); broken != nil {
+		fault = errors.Join(fault, broken)
+		text := messages[fiber.StatusInternalServerError] + "\nid " + id + "\n"
+		if s.settings.Dev {
+			// Most likely the builder is in the middle of editing a view.
+			text += "\n" + fault.Error() + "\n"
+		}
+		c.Status(fiber.StatusInternalServerError).Type("txt", "utf-8")
+		c.Response().SetBodyString(text)
+	}
+	s.logRequest(c, id, fault)
+	return nil
+}
+
+// explain says what the visitor is told of err, and what only the log is told.
+func explain(err error) (r *Refusal, fault error) {
+	var rule *accounts.Error
+	var known *fiber.Error
+	switch {
+	case errors.As(err, &r):
+		return r, nil
+	case errors.As(err, &rule):
+		return &Refusal{Status: statuses[rule.Kind], Message: rule.Message, RetryAfter: rule.RetryAfter}, nil
+	case errors.As(err, &known):
+		message, ok := messages[known.Code]
+		if !ok {
+			message = messages[fiber.StatusBadRequest]
+		}
+		return &Refusal{Status: known.Code, Message: message}, nil
+	case errors.Is(err, sessions.ErrEnded):
+		return &Refusal{Status: fiber.StatusUnauthorized, Message: "Your session has ended. Please log in again."}, nil
+	case errors.Is(err, sessions.ErrFull):
+		status := fiber.StatusServiceUnavailable
+		return &Refusal{Status: status, Message: messages[status], RetryAfter: time.Minute}, err
+	}
+	status := fiber.StatusInternalServerError
+	return &Refusal{Status: status, Message: messages[status]}, err
+}
+
+// statuses are how the refusals of accounts look over HTTP.
+var statuses = map[accounts.Kind]int{
+	accounts.Invalid:  fiber.StatusUnprocessableEntity,
+	accounts.Wrong:    fiber.StatusUnauthorized,
+	accounts.TooMany:  fiber.StatusTooManyRequests,
+	accounts.Busy:     fiber.StatusServiceUnavailable,
+	accounts.NotFound: fiber.StatusNotFound,
+}
+
+// messages are the sentences for what Fiber and the server refuse by themselves.
+// Their own texts repeat the request and are for programmers.
+var messages = map[int]string{
+	fiber.StatusBadRequest:                  "The request could not be understood.",
+	fiber.StatusUnauthorized:                "Please log in first.",
+	fiber.StatusForbidden:                   "This is not allowed.",
+	fiber.StatusNotFound:                    "There is no such page.",
+	fiber.StatusMethodNotAllowed:            "This page cannot be used that way.",
+	fiber.StatusRequestTimeout:              "The request took too long to arrive.",
+	fiber.StatusRequestEntityTooLarge:       "What was sent is too large.",
+	fiber.StatusRequestHeaderFieldsTooLarge: "The request has too many headers or cookies.",
+	fiber.StatusTooManyRequests:             "Too many tries. Please wait.",
+	fiber.StatusInternalServerError:         "Something went wrong here. It has been noted.",
+	fiber.StatusServiceUnavailable:          "This cannot be done right now. Please try again soon.",
+}

@@ -1,0 +1,144 @@
+// Package web serves the pages. routes.go shows every route; each feature has a
+// small file of its own.
+package web
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/sessions"
+	"latchkey/config"
+	"latchkey/public"
+	"latchkey/views"
+)
+
+// What a request may cost. A visitor who is slower or sends more is let go.
+const (
+	bodyLimit    = 64 << 10 // bytes; a larger body gets the 413 page
+	headerLimit  = 16 << 10 // bytes of request line and headers
+	readTimeout  = 10 * time.Second
+	writeTimeout = 10 * time.Second
+	idleTimeout  = 60 * time.Second
+)
+
+// Options are what a Site is made of.
+type Options struct {
+	Settings config.Settings
+	Store    sessions.Store
+	Log      *slog.Logger
+	Disk     fs.FS // where views/ and public/ are, with --dev only
+}
+
+// Site is the web app: it answers requests until it is shut down.
+type Site struct {
+	settings config.Settings
+	log      *slog.Logger
+	app      *fiber.App
+	sessions *sessions.Sessions
+	public   func() (*public.Files, error)
+	proxies  []netip.Prefix
+	guard    *guard
+	ids      *requestIDs
+	reload   *reload // nil without --dev
+}
+
+// New returns a site that is ready to serve.
+func New(o Options) (*Site, error) {
+	s := &Site{
+		settings: o.Settings,
+		log:      o.Log,
+		sessions: sessions.New(o.Store, o.Settings.SessionLifetime, !o.Settings.Dev),
+		ids:      newRequestIDs(),
+	}
+	var err error
+	if s.proxies, err = o.Settings.Proxies(); err != nil {
+		return nil, err
+	}
+	if s.guard, err = newGuard(o.Settings); err != nil {
+		return nil, err
+	}
+	pages, err := s.open(o.Disk)
+	if err != nil {
+		return nil, err
+	}
+	s.app = fiber.New(fiber.Config{
+		Views:                        pages,
+		ErrorHandler:                 s.refuse,
+		BodyLimit:                    bodyLimit,
+		ReadBufferSize:               headerLimit,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		StrictRouting:                true,
+		CaseSensitive:                true,
+		DisableStartupMessage:        true,
+		DisablePreParseMultipartForm: true, // no page takes files yet
+		EnableTrustedProxyCheck:      true, // with no proxy named: Fiber itself believes no header
+	})
+	s.route()
+	server := s.app.Server()
+	server.Handler = s.known(s.app.Handler())
+	server.CloseOnShutdown = true // keep-alive connections would hold up Shutdown
+	return s, nil
+}
+
+// open loads views and static files: the embedded ones, or with --dev those on
+// disk, read anew at every request.
+func (s *Site) open(disk fs.FS) (*views.Views, error) {
+	if !s.settings.Dev {
+		files, err := public.Embedded()
+		if err != nil {
+			return nil, err
+		}
+		s.public = func() (*public.Files, error) { return files, nil }
+		pages := views.Embedded()
+		return pages, pages.Load()
+	}
+	viewFiles, err := folder(disk, "views")
+	if err != nil {
+		return nil, err
+	}
+	publicFiles, err := folder(disk, "public")
+	if err != nil {
+		return nil, err
+	}
+	s.public = func() (*public.Files, error) { return public.Load(publicFiles) }
+	s.reload, err = newReload("views", "public")
+	// A view that cannot be parsed is no reason not to start: its page will say
+	// what is wrong with it, and it is read again at the next request.
+	return views.Disk(viewFiles), err
+}
+
+func folder(disk fs.FS, name string) (fs.FS, error) {
+	if info, err := fs.Stat(disk, name); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("--dev reads the folder %s from disk, and it is not here; run it in a checkout of the source", name)
+	}
+	return fs.Sub(disk, name)
+}
+
+// Serve answers requests on ln until Shutdown or a fault of the listener.
+func (s *Site) Serve(ln net.Listener) error {
+	if err := s.app.Server().Serve(ln); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// Shutdown stops accepting, ends the event streams, and waits for the requests
+// in hand until ctx ends.
+func (s *Site) Shutdown(ctx context.Context) error {
+	if s.reload != nil {
+		s.reload.close()
+	}
+	if err := s.app.ShutdownWithContext(ctx); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	return nil
+}

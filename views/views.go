@@ -1,0 +1,111 @@
+// Package views holds the pages and renders them with Fiber's HTML engine.
+package views
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/gofiber/fiber/v2"
+	engine "github.com/gofiber/template/html/v2"
+)
+
+//go:embed *.html
+var embedded embed.FS
+
+// layout is the view that every page is put into, where it says
+// {{template "page" .}}.
+const layout = "layout"
+
+// Views renders pages. Fiber's engine parses the files; what it does after that
+// is replaced. It would keep one lock while it renders a page in a layout, so
+// that pages are made one at a time, and it shares one "embed" function between
+// requests. Here each page is joined to the layout once, when it is loaded, and
+// rendering takes no lock.
+type Views struct {
+	open   func() *engine.Engine
+	reload bool
+	pages  atomic.Pointer[map[string]*template.Template]
+}
+
+var _ fiber.Views = (*Views)(nil)
+
+// Embedded returns the views that were built in.
+func Embedded() *Views { return of(http.FS(embedded), false) }
+
+// Disk returns the views in a folder of fsys, read anew for every page. An
+// engine that reloads an embedded file system would read the same bytes again.
+func Disk(fsys fs.FS) *Views { return of(http.FS(fsys), true) }
+
+func of(fsys http.FileSystem, reload bool) *Views {
+	return &Views{
+		// A new engine each time: one that has failed to parse believes it has
+		// loaded, and does not try again.
+		open:   func() *engine.Engine { return engine.NewFileSystem(fsys, ".html") },
+		reload: reload,
+	}
+}
+
+// Load parses the views and joins each page to the layout. If that fails, the
+// pages are as they were.
+func (v *Views) Load() error {
+	pages, err := v.parse()
+	if err != nil {
+		return fmt.Errorf("load views: %w", err)
+	}
+	v.pages.Store(&pages)
+	return nil
+}
+
+func (v *Views) parse() (map[string]*template.Template, error) {
+	e := v.open()
+	if err := e.Load(); err != nil {
+		return nil, err
+	}
+	if e.Templates.Lookup(layout) == nil {
+		return nil, fmt.Errorf("there is no %s.html", layout)
+	}
+	pages := map[string]*template.Template{}
+	for _, page := range e.Templates.Templates() {
+		name := page.Name()
+		if name == layout || page.Tree == nil {
+			continue
+		}
+		// A clone for each page, for "page" means another one in each.
+		all, err := e.Templates.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if _, err := all.AddParseTree("page", page.Tree); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		pages[name] = all.Lookup(layout)
+	}
+	return pages, nil
+}
+
+// Render writes the page called name, in the layout, with data. The layout is
+// always the same one; Fiber's names for others are refused.
+func (v *Views) Render(w io.Writer, name string, data any, layouts ...string) error {
+	if len(layouts) > 0 {
+		return fmt.Errorf("render %s: every page has the layout %s.html", name, layout)
+	}
+	if v.reload {
+		if err := v.Load(); err != nil {
+			return err
+		}
+	}
+	pages := v.pages.Load()
+	if pages == nil {
+		return fmt.Errorf("render %s: the views are not loaded", name)
+	}
+	page, ok := (*pages)[name]
+	if !ok {
+		return fmt.Errorf("render %s: there is no %s.html", name, name)
+	}
+	return page.Execute(w, data)
+}
