@@ -52,7 +52,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return usageError{err}
 	}
-	return serve(ctx, settings, newLog(settings, stderr))
+	log, flush := newLog(settings.Dev, stderr)
+	defer flush()
+	return serve(ctx, settings, log)
 }
 
 // usageError is an error that errUsage matches.
@@ -60,21 +62,6 @@ type usageError struct{ error }
 
 func (u usageError) Unwrap() error      { return u.error }
 func (usageError) Is(target error) bool { return target == errUsage }
-
-// newLog returns a log for people with --dev, and for programs otherwise. Times
-// are in UTC (OWASP ASVS 16.2.2).
-func newLog(settings config.Settings, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey && len(groups) == 0 {
-			a.Value = slog.TimeValue(a.Value.Time().UTC())
-		}
-		return a
-	}}
-	if settings.Dev {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
-}
 
 // patience is how long requests in hand may take once the server is to stop.
 const patience = 10 * time.Second

@@ -27,27 +27,29 @@ const layout = "layout"
 // requests. Here each page is joined to the layout once, when it is loaded, and
 // rendering takes no lock.
 type Views struct {
-	open   func() *engine.Engine
-	reload bool
-	pages  atomic.Pointer[map[string]*template.Template]
+	files     http.FileSystem
+	reload    bool
+	constants Constants
+	pages     atomic.Pointer[map[string]*template.Template]
+}
+
+// Constants are what is the same on every page. A view names them without a
+// dot: {{site}}, {{asset "site.css"}}. They are worked out once, when the views
+// are loaded, and cost a page nothing.
+type Constants struct {
+	Site  string                   // the site's title
+	Asset func(name string) string // URL of a file in public/, "" if there is none
 }
 
 var _ fiber.Views = (*Views)(nil)
 
 // Embedded returns the views that were built in.
-func Embedded() *Views { return of(http.FS(embedded), false) }
+func Embedded(c Constants) *Views { return &Views{files: http.FS(embedded), constants: c} }
 
 // Disk returns the views in a folder of fsys, read anew for every page. An
 // engine that reloads an embedded file system would read the same bytes again.
-func Disk(fsys fs.FS) *Views { return of(http.FS(fsys), true) }
-
-func of(fsys http.FileSystem, reload bool) *Views {
-	return &Views{
-		// A new engine each time: one that has failed to parse believes it has
-		// loaded, and does not try again.
-		open:   func() *engine.Engine { return engine.NewFileSystem(fsys, ".html") },
-		reload: reload,
-	}
+func Disk(fsys fs.FS, c Constants) *Views {
+	return &Views{files: http.FS(fsys), constants: c, reload: true}
 }
 
 // Load parses the views and joins each page to the layout. If that fails, the
@@ -62,9 +64,21 @@ func (v *Views) Load() error {
 }
 
 func (v *Views) parse() (map[string]*template.Template, error) {
-	e := v.open()
+	// A new engine each time: one that has failed to parse believes it has
+	// loaded, and does not try again.
+	e := engine.NewFileSystem(v.files, ".html")
+	e.AddFunc("site", func() string { return v.constants.Site })
+	e.AddFunc("asset", v.constants.Asset)
 	if err := e.Load(); err != nil {
 		return nil, err
+	}
+	for _, t := range e.Templates.Templates() {
+		if t.Tree == nil {
+			continue
+		}
+		if err := v.fold(t.Tree.Root); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.Name(), err)
+		}
 	}
 	if e.Templates.Lookup(layout) == nil {
 		return nil, fmt.Errorf("there is no %s.html", layout)

@@ -136,6 +136,9 @@ func inspect(path string) error {
 	if err != nil || info.Size() == 0 {
 		return err
 	}
+	if info.Size() < int64(2*os.Getpagesize()) {
+		return errForeign // less than the two heads that bbolt writes first
+	}
 	return guard(func() error {
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
 		if err != nil {

@@ -105,7 +105,7 @@ func (g *gatherer) commit(batch []*write) {
 		err := guard(func() error {
 			return g.db.Update(func(tx *bbolt.Tx) error {
 				for i, w := range batch {
-					if err := w.change(tx); err != nil {
+					if err := guard(func() error { return w.change(tx) }); err != nil {
 						refused, refusal = i, err
 						return errRefused
 					}

@@ -48,7 +48,7 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 		slog.String("method", c.Method()),
 		slog.String("path", c.Path()),
 		slog.Int("status", c.Response().StatusCode()),
-		slog.Duration("duration", time.Since(c.Context().Time())),
+		slog.Duration("duration", elapsed(c)),
 		slog.String("ip", s.address(c).String()),
 		slog.String("id", id),
 	)
@@ -57,6 +57,15 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 		attrs = append(attrs, slog.String("error", fault.Error()))
 	}
 	s.log.LogAttrs(c.Context(), level, "request", attrs...)
+}
+
+// elapsed returns how long the request has taken; nothing, if it was refused
+// before the server had read it.
+func elapsed(c *fiber.Ctx) time.Duration {
+	if began := c.Context().Time(); !began.IsZero() {
+		return time.Since(began)
+	}
+	return 0
 }
 
 // known answers methods that Fiber does not know, for Fiber would answer them in

@@ -17,7 +17,13 @@ type loginPage struct {
 // loginForm shows the form.
 func (s *Site) loginForm(c *fiber.Ctx, v Visitor) error {
 	next := string(c.Request().URI().QueryArgs().Peek("next"))
-	return c.Render("login", loginPage{Page: s.page(c, v, "Log in"), Next: localPath(next)})
+	return c.Render("login", s.loginPage(c, v, "", localPath(next)))
+}
+
+func (s *Site) loginPage(c *fiber.Ctx, v Visitor, name, next string) loginPage {
+	p := loginPage{Page: s.page(c, v, "Log in"), Name: name, Next: next}
+	p.Bare = true
+	return p
 }
 
 // login begins a session for the name in the form.
@@ -29,7 +35,7 @@ func (s *Site) login(c *fiber.Ctx, v Visitor) error {
 	typed, next := values[0], localPath(values[1])
 	name, err := accounts.ParseName(typed)
 	if refusal := (*accounts.Error)(nil); errors.As(err, &refusal) {
-		p := loginPage{Page: s.page(c, v, "Log in"), Name: typed, Next: next}
+		p := s.loginPage(c, v, typed, next)
 		p.Refusal = refusal.Message
 		return c.Status(fiber.StatusUnprocessableEntity).Render("login", p)
 	}

@@ -5,7 +5,9 @@ import "github.com/gofiber/fiber/v2"
 // logoutForm changes nothing: a link or an image elsewhere must not log anybody
 // out.
 func (s *Site) logoutForm(c *fiber.Ctx, v Visitor) error {
-	return c.Render("logout", s.page(c, v, "Log out"))
+	p := s.page(c, v, "Log out")
+	p.Bare = true
+	return c.Render("logout", p)
 }
 
 // logout ends the session. Clear-Site-Data empties the browser's own cache, so

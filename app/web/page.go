@@ -8,38 +8,20 @@ import (
 
 // Page is what every view is given. The data of a page embed it.
 type Page struct {
-	Site    string  // the site's title
 	Title   string  // the page's own name, empty on the start page
 	Visitor Visitor // who looks at it
 	Flash   string  // one sentence after a redirect, or empty
 	Refusal string  // one sentence why a form came back, or empty
-	Assets  Assets
+	Bare    bool    // the page says Log in and Log out itself, the header does not
 
-	DevScript string // URL of the script that reloads the page, with --dev only
-	Nonce     string // what lets that script run
-}
-
-// Assets are the URLs of the static files that the layout names.
-type Assets struct {
-	Style     string
-	Icon      string
-	TouchIcon string
+	Nonce string // what lets the script run that reloads the page, with --dev only
 }
 
 // page returns the common part of a page called title.
 func (s *Site) page(c *fiber.Ctx, v Visitor, title string) Page {
-	p := Page{Site: s.settings.Title, Title: title, Visitor: v}
-	if files, err := s.public(); err == nil {
-		p.Assets = Assets{
-			Style:     files.URL("site.css"),
-			Icon:      files.URL("icon.svg"),
-			TouchIcon: files.URL("apple-touch-icon.png"),
-		}
-	} else {
-		s.log.Error("public files", "error", err)
-	}
+	p := Page{Title: title, Visitor: v}
 	if s.reload != nil {
-		p.DevScript, p.Nonce = s.reload.allow(c)
+		p.Nonce = s.reload.allow(c)
 	}
 	return p
 }

@@ -98,10 +98,10 @@ func (r *reload) next() <-chan struct{} {
 }
 
 // allow lets the answer run the script, and no other.
-func (r *reload) allow(c *fiber.Ctx) (url, nonce string) {
+func (r *reload) allow(c *fiber.Ctx) (nonce string) {
 	nonce = rand.Text()
 	c.Set("Content-Security-Policy", policy+"; script-src 'nonce-"+nonce+"' 'strict-dynamic'; connect-src 'self'")
-	return reloadURL, nonce
+	return nonce
 }
 
 func (s *Site) devRoutes() []route {

@@ -98,7 +98,7 @@ func (s *Site) open(disk fs.FS) (*views.Views, error) {
 			return nil, err
 		}
 		s.public = func() (*public.Files, error) { return files, nil }
-		pages := views.Embedded()
+		pages := views.Embedded(s.constants())
 		return pages, pages.Load()
 	}
 	viewFiles, err := folder(disk, "views")
@@ -113,7 +113,20 @@ func (s *Site) open(disk fs.FS) (*views.Views, error) {
 	s.reload, err = newReload("views", "public")
 	// A view that cannot be parsed is no reason not to start: its page will say
 	// what is wrong with it, and it is read again at the next request.
-	return views.Disk(viewFiles), err
+	return views.Disk(viewFiles, s.constants()), err
+}
+
+func (s *Site) constants() views.Constants {
+	return views.Constants{
+		Site: s.settings.Title,
+		Asset: func(name string) string {
+			files, err := s.public()
+			if err != nil {
+				return ""
+			}
+			return files.URL(name)
+		},
+	}
 }
 
 func folder(disk fs.FS, name string) (fs.FS, error) {

@@ -1,0 +1,60 @@
+package web
+
+import (
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"latchkey/app/bolt"
+	"latchkey/app/sessions"
+	"latchkey/config"
+)
+
+// BenchmarkIndex shows what the start page costs in the handler, without the
+// socket. The allocations are the figure to watch.
+func BenchmarkIndex(b *testing.B) {
+	settings, err := config.Parse(nil, io.Discard)
+	if err != nil {
+		b.Fatal(err)
+	}
+	db, err := bolt.Open(filepath.Join(b.TempDir(), "x.db"), sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	site, err := New(Options{Settings: settings, Store: db, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	if err != nil {
+		b.Fatal(err)
+	}
+	handle := site.app.Server().Handler
+
+	var login fasthttp.RequestCtx
+	login.Request.Header.SetMethod("POST")
+	login.Request.SetRequestURI("/login")
+	login.Request.Header.SetHost("localhost")
+	login.Request.Header.SetContentType("application/x-www-form-urlencoded")
+	login.Request.SetBodyString("name=Ann")
+	handle(&login)
+	cookie, _, _ := strings.Cut(string(login.Response.Header.PeekCookie("__Host-session")), ";")
+
+	for name, cookie := range map[string]string{"anonymous": "", "logged in": cookie} {
+		b.Run(name, func(b *testing.B) {
+			var c fasthttp.RequestCtx
+			c.Request.SetRequestURI("/")
+			c.Request.Header.SetHost("localhost")
+			c.Request.Header.Set("Cookie", cookie)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Response.Reset()
+				handle(&c)
+			}
+			if body := string(c.Response.Body()); strings.Contains(body, "logged in as Ann.") != (cookie != "") {
+				b.Errorf("the wrong page: %s", body)
+			}
+		})
+	}
+}
