@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"latchkey/app/accounts"
 	"latchkey/app/bolt"
 	"latchkey/app/sessions"
 	"latchkey/app/web"
@@ -76,7 +77,15 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	site, err := web.New(web.Options{Settings: settings, Store: db, Log: log, Disk: os.DirFS(".")})
+	people, err := accounts.New(db.Accounts(), accounts.Settings{
+		Title:       settings.Title,
+		MinPassword: settings.PasswordMin,
+		Dev:         settings.Dev,
+	}, nil)
+	if err != nil {
+		return err
+	}
+	site, err := web.New(web.Options{Settings: settings, Accounts: people, Sessions: db, Log: log, Disk: os.DirFS(".")})
 	if err != nil {
 		return err
 	}
