@@ -26,7 +26,7 @@ func (s *Site) changePassword(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	account, err := s.accounts.ChangePassword(c.Context(), v.ID, values[0], values[1], s.address(c))
+	account, err := s.accounts.ChangePassword(c.UserContext(), v.ID, values[0], values[1], s.address(c))
 	s.event(c, "password change", account, v.Name, err)
 	if err != nil {
 		p := s.accountPage(c, v, "password")
@@ -52,7 +52,7 @@ func (s *Site) deleteAccount(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	err = s.accounts.Delete(c.Context(), v.ID, values[0], s.address(c))
+	err = s.accounts.Delete(c.UserContext(), v.ID, values[0], s.address(c))
 	s.event(c, "deletion", account, v.Name, err)
 	if err != nil {
 		p := s.accountPage(c, v, "delete")

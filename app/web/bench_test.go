@@ -45,6 +45,9 @@ func BenchmarkIndex(b *testing.B) {
 	login.Request.SetBodyString("name=Ann&password=zebra+77+walks+slowly+home")
 	handle(&login)
 	cookie, _, _ := strings.Cut(string(login.Response.Header.PeekCookie("__Host-session")), ";")
+	if cookie == "" {
+		b.Fatalf("sign up: %s", login.Response.Body())
+	}
 
 	for name, cookie := range map[string]string{"anonymous": "", "logged in": cookie} {
 		b.Run(name, func(b *testing.B) {

@@ -54,7 +54,7 @@ func (s *Site) prove(c *fiber.Ctx, name, password string) (accounts.Account, err
 	if s.settings.Dev && password == "" {
 		return s.accounts.LogInDev(name)
 	}
-	return s.accounts.LogIn(c.Context(), accounts.Attempt{
+	return s.accounts.LogIn(c.UserContext(), accounts.Attempt{
 		Name:     name,
 		Password: password,
 		From:     s.address(c),

@@ -30,7 +30,7 @@ func (s *Site) signup(c *fiber.Ctx, v Visitor) error {
 		return err
 	}
 	name, password, next := values[0], values[1], localPath(values[2])
-	account, err := s.accounts.SignUp(c.Context(), name, password, s.address(c))
+	account, err := s.accounts.SignUp(c.UserContext(), name, password, s.address(c))
 	s.event(c, "sign-up", account, name, err)
 	if err != nil {
 		p := s.signupPage(c, v, name, next)
