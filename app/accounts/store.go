@@ -24,7 +24,8 @@ import (
 // on file, it keeps the one on file plus one nanosecond.
 //
 // "Ends its sessions" means that, in the same transaction, no session of the
-// account is left that is logged in.
+// account is left that is logged in. Only disabling, deleting and another
+// password do so.
 type Store interface {
 	// Create keeps a new account. ErrTaken if an account, disabled or not, has
 	// the same folded name.
@@ -52,10 +53,10 @@ type Store interface {
 	// returns the account as it is now. ErrNotFound, ErrChanged.
 	SetPassword(read Account, hash string, at time.Time) (Account, error)
 
-	// SetAdmin makes the account an administrator or not. If that is a change,
-	// it ends its sessions: a session does not outlive a change of its powers.
-	// ErrNotFound; ErrLastAdmin if no enabled administrator would be left of
-	// those there were.
+	// SetAdmin makes the account an administrator or not. Its sessions go on:
+	// powers are read at each request, so the change counts at the next one
+	// (ASVS 8.3.2). ErrNotFound; ErrLastAdmin if no enabled administrator would
+	// be left of those there were.
 	SetAdmin(id ID, admin bool) error
 
 	// SetDisabled disables the account or enables it again. Disabling voids its

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -158,6 +159,40 @@ func (db *DB) Change(id string, data []byte) error {
 		r.data = data
 		return putSession(tx, k[:], r)
 	})
+}
+
+// listMost is how many sessions of one account are looked at to list them.
+const listMost = 10_000
+
+// List returns at most limit sessions of an account, the newest first. They lie
+// in the order of their hashed ids, so all are read and then sorted; only of an
+// account with more than listMost are the newest not sure to be among them.
+func (db *DB) List(account sessions.Account, limit int) (list []sessions.Session, err error) {
+	err = db.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketOwned).Cursor()
+		k, _ := c.Seek(account[:])
+		for ; bytes.HasPrefix(k, account[:]) && len(list) < listMost; k, _ = c.Next() {
+			r, _, err := db.live(tx, k[len(account):])
+			if errors.Is(err, sessions.ErrEnded) {
+				continue // not swept yet
+			}
+			if err != nil {
+				return err
+			}
+			list = append(list, r.session())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b sessions.Session) int { return b.Began.Compare(a.Began) })
+	return list[:min(limit, len(list))], nil
+}
+
+// EndAll ends every session of an account.
+func (db *DB) EndAll(account sessions.Account) error {
+	return db.writes.do(func(tx *bbolt.Tx) error { return dropSessions(tx, account[:]) })
 }
 
 // Get returns a copy of the data of a session, or nil if there is none, as

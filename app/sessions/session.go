@@ -74,6 +74,12 @@ type Store interface {
 	// Change replaces the data of a session, or returns ErrEnded: a request
 	// that saves after a logout must not bring the session back.
 	Change(id string, data []byte) error
+
+	// List returns the sessions of an account that have not ended, those that
+	// began last first, and at most limit of them. Name and Admin are left out.
+	List(account Account, limit int) ([]Session, error)
+	// EndAll ends every session of an account. That there is none is no error.
+	EndAll(account Account) error
 }
 
 // Sessions begins, reads and ends the sessions of visitors.

@@ -1,5 +1,6 @@
 // Package storetest holds what every accounts.Store must do, as tests. They
-// cannot see sessions: that these end is for the store's own tests to show.
+// cannot see sessions: that disabling, deleting and another password end them,
+// and nothing else does, is for the store's own tests to show.
 package storetest
 
 import (
