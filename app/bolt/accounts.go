@@ -210,6 +210,7 @@ func (s Accounts) Delete(id accounts.ID) error {
 		return errors.Join(
 			dropReset(tx, id),
 			dropSessions(tx, id[:]),
+			dropRegistrations(tx, id),
 			tx.Bucket(bucketNames).Delete([]byte(a.Name.Folded())),
 			tx.Bucket(bucketAdmins).Delete(id[:]),
 			tx.Bucket(bucketAccounts).Delete(id[:]),

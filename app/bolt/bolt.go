@@ -37,6 +37,7 @@ var (
 
 var buckets = [][]byte{
 	bucketMeta, bucketSessions, bucketOwned, bucketAccounts, bucketNames, bucketAdmins, bucketResets, bucketReset,
+	bucketRegistrations, bucketRegistrationIDs,
 }
 
 var (

@@ -89,8 +89,10 @@ func TestWhatEndsSessions(t *testing.T) {
 			return err
 		}, true},
 		"made an administrator": {func(db *bolt.DB, a accounts.Account) error { return db.Accounts().SetAdmin(a.ID, true) }, false},
-		"enabled":         {func(db *bolt.DB, a accounts.Account) error { return db.Accounts().SetDisabled(a.ID, false) }, false},
-		"a reset started": {func(db *bolt.DB, a accounts.Account) error { return db.Accounts().StartReset(a.ID, [32]byte{1}, time.Now()) }, false},
+		"enabled":               {func(db *bolt.DB, a accounts.Account) error { return db.Accounts().SetDisabled(a.ID, false) }, false},
+		"a reset started": {func(db *bolt.DB, a accounts.Account) error {
+			return db.Accounts().StartReset(a.ID, [32]byte{1}, time.Now())
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db, s, _, ids := two(t)

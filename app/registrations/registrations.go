@@ -1,0 +1,75 @@
+package registrations
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"latchkey/app/accounts"
+)
+
+// Registrations applies the rules to what a store keeps. Its methods may be
+// called at the same time. A refusal that is fit to be shown is an
+// *accounts.Error; every other error is a fault of ours.
+type Registrations struct {
+	store Store
+	clock func() time.Time
+}
+
+// New returns the registrations kept in store. A nil clock is time.Now.
+func New(store Store, clock func() time.Time) *Registrations {
+	if clock == nil {
+		clock = time.Now
+	}
+	return &Registrations{store: store, clock: clock}
+}
+
+// Register registers an account for a sport. The refusals are ErrSport,
+// ErrRegistered, and accounts.ErrNotFound.
+func (s *Registrations) Register(owner accounts.ID, sport string) (Registration, error) {
+	if !slices.Contains(Sports(), sport) {
+		return Registration{}, ErrSport // by a list of what is right (ASVS 2.2.1)
+	}
+	r := Registration{ID: newID(), Owner: owner, Sport: sport, At: s.clock().UTC().Round(0)}
+	if err := s.store.Create(r); err != nil {
+		return Registration{}, fmt.Errorf("registrations: register: %w", err)
+	}
+	return r, nil
+}
+
+// ListOf returns the registrations of an account in the order of their sports.
+func (s *Registrations) ListOf(owner accounts.ID) ([]Registration, error) {
+	list, err := s.store.ListOf(owner)
+	if err != nil {
+		return nil, fmt.Errorf("registrations: list: %w", err)
+	}
+	return list, nil
+}
+
+// Get returns a registration to its owner or to an administrator. For anybody
+// else the refusal is ErrNotFound, as if it were not there; the registration
+// comes with it all the same, for the log and not for the visitor.
+func (s *Registrations) Get(id ID, by accounts.ID, admin bool) (Registration, error) {
+	r, err := s.store.Get(id)
+	if err != nil {
+		return Registration{}, fmt.Errorf("registrations: get: %w", err)
+	}
+	if r.Owner != by && !admin {
+		return r, ErrNotFound
+	}
+	return r, nil
+}
+
+// Deregister removes a registration for its owner or an administrator, and
+// returns what it was. The refusals are those of Get. Between the look and the
+// removal it may go, but not change its owner.
+func (s *Registrations) Deregister(id ID, by accounts.ID, admin bool) (Registration, error) {
+	r, err := s.Get(id, by, admin)
+	if err != nil {
+		return r, err
+	}
+	if err := s.store.Delete(id); err != nil {
+		return r, fmt.Errorf("registrations: deregister: %w", err)
+	}
+	return r, nil
+}
