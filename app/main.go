@@ -46,16 +46,16 @@ func exit(err error, stderr io.Writer) int {
 
 // run does what the arguments say, until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	settings, err := config.Parse(args, stdout)
+	command, err := config.Parse(args, stdout)
 	if errors.Is(err, config.ErrHelp) {
 		return nil
 	}
 	if err != nil {
 		return usageError{err}
 	}
-	log, flush := newLog(settings.Dev, stderr)
+	log, flush := newLog(command.Dev, stderr)
 	defer flush()
-	return serve(ctx, settings, log)
+	return serve(ctx, command.Settings, log)
 }
 
 // usageError is an error that errUsage matches.

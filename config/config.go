@@ -3,9 +3,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -14,8 +12,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/alecthomas/kong"
 )
 
 // Settings are all that can be set. The zero of nothing is meant: Parse fills
@@ -30,41 +26,6 @@ type Settings struct {
 	SessionLifetime time.Duration `env:"SESSION_LIFETIME" default:"720h" help:"A session ends after so long, used or not."`
 	PasswordMin     int           `env:"PASSWORD_MIN" default:"15" placeholder:"N" help:"The shortest password that may be chosen, in characters, from 8."`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES" placeholder:"IP" help:"Addresses or networks of your own proxies, whose X-Forwarded-For is believed."`
-}
-
-// commands is what may stand on the command line.
-type commands struct {
-	Settings
-	Serve struct{} `cmd:"" default:"1" help:"Run the server. This is what happens without a command."`
-}
-
-// ErrHelp means that help was asked for and printed, and nothing is left to do.
-var ErrHelp = errors.New("help was printed")
-
-// Parse reads args (without the program's name) and the environment, checks the
-// settings, and prints help to stdout if args ask for it. The error is one line
-// that names the flag, or ErrHelp.
-func Parse(args []string, stdout io.Writer) (Settings, error) {
-	var cli commands
-	helped := false
-	parser, err := kong.New(&cli,
-		kong.Name("latchkey"),
-		kong.Description("A web app whose front door already works."),
-		kong.Writers(stdout, io.Discard),
-		// Help must come back to main, which alone may end the process.
-		kong.Exit(func(int) { helped = true }),
-	)
-	if err != nil {
-		return Settings{}, fmt.Errorf("command line: %w", err)
-	}
-	_, err = parser.Parse(args)
-	if helped {
-		return Settings{}, ErrHelp
-	}
-	if err != nil {
-		return Settings{}, err
-	}
-	return cli.Settings, cli.Settings.check()
 }
 
 // check returns the first thing that is wrong, as one line that names its flag.
@@ -127,7 +88,7 @@ func (s Settings) checkTitle() error {
 
 func (s Settings) checkOrigin() error {
 	u, err := url.Parse(s.Origin)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.TrimPrefix(u.Path, "/") != "" || strings.ContainsAny(s.Origin, "?#") {
 		return fmt.Errorf("%q is not an address like https://example.com", s.Origin)
 	}
 	switch {
@@ -139,6 +100,18 @@ func (s Settings) checkOrigin() error {
 		return fmt.Errorf("%q must begin with https: browsers keep no session over plain http, except on localhost", s.Origin)
 	}
 	return fmt.Errorf("%q must begin with https", s.Origin)
+}
+
+// asBrowsersWrite returns an origin that was checked in the one form in which it
+// can be compared with an Origin header, and put before a path.
+func asBrowsersWrite(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return origin
+	}
+	host := strings.ToLower(u.Host)
+	host = strings.TrimSuffix(host, map[string]string{"http": ":80", "https": ":443"}[u.Scheme])
+	return u.Scheme + "://" + host
 }
 
 // HTTPS reports whether people reach the site over https.

@@ -18,10 +18,11 @@ import (
 // BenchmarkIndex shows what the start page costs in the handler, without the
 // socket. The allocations are the figure to watch.
 func BenchmarkIndex(b *testing.B) {
-	settings, err := config.Parse(nil, io.Discard)
+	command, err := config.Parse(nil, io.Discard)
 	if err != nil {
 		b.Fatal(err)
 	}
+	settings := command.Settings
 	db, err := bolt.Open(filepath.Join(b.TempDir(), "x.db"), sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime})
 	if err != nil {
 		b.Fatal(err)
