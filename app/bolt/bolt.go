@@ -49,6 +49,10 @@ var (
 // ErrDamaged means that a part of the file cannot be read.
 var ErrDamaged = errors.New("the database is damaged")
 
+// ErrInUse means that another process holds the file, and Open did not wait
+// longer for it.
+var ErrInUse = errors.New("is in use by another process; stop that one or name another file")
+
 // lockWait is how long to wait for another process to let go of the file.
 const lockWait = time.Second
 
@@ -195,7 +199,7 @@ func explain(path string, err error) error {
 	var line error
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		line = errors.New("is in use by another process; stop that one or name another file")
+		line = ErrInUse
 	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrVersionMismatch):
 		line = errForeign
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):

@@ -159,7 +159,7 @@ func TestOpenRefuses(t *testing.T) {
 		open(t, path, limits)
 		began := time.Now()
 		_, err := bolt.Open(path, limits)
-		if err == nil || !strings.Contains(err.Error(), "in use") {
+		if !errors.Is(err, bolt.ErrInUse) || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("error %v", err)
 		}
 		// Not a bound on speed: the adapter's default waits for ever.
