@@ -85,7 +85,9 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	if err != nil {
 		return err
 	}
-	site, err := web.New(web.Options{Settings: settings, Accounts: people, Sessions: db, Log: log, Disk: os.DirFS(".")})
+	site, err := web.New(web.Options{Settings: settings, Accounts: people, Sessions: db, Log: log, Disk: os.DirFS("."),
+		Registrations: db.Registrations(),
+	})
 	if err != nil {
 		return err
 	}

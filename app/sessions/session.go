@@ -211,6 +211,25 @@ func (s *Sessions) End(c *fiber.Ctx) error {
 	return nil
 }
 
+// List returns the sessions of an account that have not ended, the newest first,
+// and at most limit of them. Whoever calls it has checked that the visitor may.
+func (s *Sessions) List(account Account, limit int) ([]Session, error) {
+	list, err := s.store.List(account, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return list, nil
+}
+
+// EndAll logs an account out everywhere (OWASP ASVS 7.4.5). Whoever calls it has
+// checked that the visitor may.
+func (s *Sessions) EndAll(account Account) error {
+	if err := s.store.EndAll(account); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	return nil
+}
+
 // beginning is the storage of a request that begins a session. It has no former
 // data, so that nothing of the old session passes into the new one.
 type beginning struct {

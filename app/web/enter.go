@@ -44,9 +44,13 @@ func next(c *fiber.Ctx) (err error) {
 // for it may hold what nobody else should read (OWASP ASVS 14.2.1).
 func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	level := slog.LevelInfo
+	path := c.Path()
+	if holdsSecret(path) {
+		path = resetPath + ":secret"
+	}
 	attrs := append(make([]slog.Attr, 0, 7), // its size keeps it off the heap
 		slog.String("method", c.Method()),
-		slog.String("path", c.Path()),
+		slog.String("path", path),
 		slog.Int("status", c.Response().StatusCode()),
 		slog.Duration("duration", elapsed(c)),
 		slog.String("ip", s.address(c).String()),

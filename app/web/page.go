@@ -48,6 +48,17 @@ func setRefusal(c *fiber.Ctx, p *Page, err error) error {
 var flashes = map[string]string{
 	"password": "Your password is changed. You are logged out everywhere else.",
 	"deleted":  "Your account is deleted, with everything that belonged to it.",
+	"reset":    "Your password is set. You are logged in.",
+
+	"registered":   "The registration is kept.",
+	"deregistered": "The registration is removed.",
+
+	"disable":      "The account is disabled. Its sessions have ended.",
+	"enable":       "The account is enabled.",
+	"end-sessions": "The account is logged out everywhere.",
+	"make-admin":   "The account is an administrator now.",
+	"unmake-admin": "The account is no longer an administrator.",
+	"remove":       "The account is removed, with everything that belonged to it.",
 }
 
 func (s *Site) flash(c *fiber.Ctx, which string) { s.cookies.flash.set(c, which, time.Minute) }

@@ -1,9 +1,12 @@
 package web
 
 import (
+	"fmt"
 	"net/url"
 
 	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/accounts"
 )
 
 // handler answers one route. It learns who asks from v, and returns an error to
@@ -18,7 +21,8 @@ type route struct {
 	serve  handler
 }
 
-// routes is every page there is. Another page is a line here and a view.
+// routes is every page there is, and the one table of who may do what: it is
+// kept here and nowhere else. Another page is a line here and a view.
 func (s *Site) routes() []route {
 	return []route{
 		{"GET", "/", anyone, s.index},
@@ -29,34 +33,53 @@ func (s *Site) routes() []route {
 		{"POST", "/login", anyone, s.login}, // logging in anew ends the session before
 		{"GET", "/logout", anyone, s.logoutForm},
 		{"POST", "/logout", anyone, s.logout},
+		{"GET", "/reset/:secret", anyone, s.resetForm}, // the secret is what permits it
+		{"POST", "/reset/:secret", anyone, s.reset},
 
 		{"GET", "/account", loggedIn, s.account},
 		{"POST", "/account/password", loggedIn, s.changePassword},
 		{"POST", "/account/delete", loggedIn, s.deleteAccount},
+
+		{"GET", "/registrations", loggedIn, s.registrationList},
+		{"POST", "/registrations", loggedIn, s.register},
+		{"GET", "/registrations/:id/deregister", owner, s.deregisterForm},
+		{"POST", "/registrations/:id/deregister", owner, s.deregister},
+
+		{"GET", "/admin", administrator, s.admin},
+		{"GET", "/admin/accounts/:id", administrator, s.adminAccount},
+		{"GET", "/admin/accounts/:id/:action", administrator, s.adminConfirm},
+		{"POST", "/admin/accounts/:id/:action", administrator, s.adminAct},
 
 		{"GET", "/public/*", nobody, s.static},
 		{"GET", "/robots.txt", nobody, s.robots},
 	}
 }
 
-// who says who may use a route.
+// who says who may use a route. Its zero value says nothing, so that a route
+// for which it was forgotten is not served to anyone.
 type who int
 
 const (
-	anyone    who = iota // logged in or not
-	loggedOut            // others are sent to the start page
-	loggedIn             // others are sent to the login, and back afterwards
-	nobody               // the same for all: the session is not even read
+	anyone        who = iota + 1 // logged in or not
+	loggedOut                    // others are sent to the start page
+	loggedIn                     // others are sent to the login, and back afterwards
+	owner                        // logged in; whether the thing is theirs, or they administer it, its rules say: 404 if not
+	administrator                // for others there is no such page: 404
+	nobody                       // the same for all: the session is not even read
 )
 
-// route registers the routes with Fiber. GET brings HEAD with it.
-func (s *Site) route() {
+// route registers the routes with Fiber. GET brings HEAD with it. A route that
+// does not say who may use it is an error.
+func (s *Site) route() error {
 	s.app.Use(s.enter)
 	routes := s.routes()
 	if s.settings.Dev {
 		routes = append(routes, s.devRoutes()...)
 	}
 	for _, r := range routes {
+		if r.who < anyone || r.who > nobody {
+			return fmt.Errorf("route %s %s does not say who may use it", r.method, r.path)
+		}
 		serve := func(c *fiber.Ctx) error { return s.admit(c, r) }
 		if r.method == fiber.MethodGet {
 			s.app.Get(r.path, serve)
@@ -64,9 +87,11 @@ func (s *Site) route() {
 			s.app.Add(r.method, r.path, serve)
 		}
 	}
+	return nil
 }
 
-// admit lets the visitor through to the route, or turns them away.
+// admit lets the visitor through to the route, or turns them away. What the
+// account may do is what the store says at this moment (OWASP ASVS 8.3.2).
 func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if r.who == nobody {
 		return r.serve(c, Visitor{})
@@ -78,7 +103,12 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	switch {
 	case r.who == loggedOut && v.LoggedIn():
 		return seeOther(c, "/")
-	case r.who == loggedIn && !v.LoggedIn():
+	case r.who == administrator && !v.Admin:
+		if v.LoggedIn() {
+			s.eventBy(c, v, "back office", errNotAdministrator)
+		}
+		return fiber.ErrNotFound
+	case (r.who == loggedIn || r.who == owner) && !v.LoggedIn():
 		if c.Method() == fiber.MethodPost {
 			return fiber.ErrUnauthorized
 		}
@@ -86,3 +116,7 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	}
 	return r.serve(c, v)
 }
+
+// errNotAdministrator is for the log; the visitor reads that there is no such
+// page.
+var errNotAdministrator error = &accounts.Error{Kind: accounts.NotFound, Message: "not an administrator"}

@@ -14,6 +14,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"latchkey/app/accounts"
+	"latchkey/app/registrations"
 	"latchkey/app/sessions"
 	"latchkey/config"
 	"latchkey/public"
@@ -36,6 +37,8 @@ type Options struct {
 	Sessions sessions.Store
 	Log      *slog.Logger
 	Disk     fs.FS // where views/ and public/ are, with --dev only
+
+	Registrations registrations.Store
 }
 
 // Site is the web app: it answers requests until it is shut down.
@@ -51,6 +54,8 @@ type Site struct {
 	cookies  cookies
 	ids      *requestIDs
 	reload   *reload // nil without --dev
+
+	registrations *registrations.Registrations
 }
 
 // New returns a site that is ready to serve.
@@ -62,6 +67,8 @@ func New(o Options) (*Site, error) {
 		sessions: sessions.New(o.Sessions, o.Settings.SessionLifetime, !o.Settings.Dev),
 		cookies:  newCookies(!o.Settings.Dev),
 		ids:      newRequestIDs(),
+
+		registrations: registrations.New(o.Registrations, nil),
 	}
 	var err error
 	if s.proxies, err = o.Settings.Proxies(); err != nil {
@@ -88,7 +95,9 @@ func New(o Options) (*Site, error) {
 		DisablePreParseMultipartForm: true, // no page takes files yet
 		EnableTrustedProxyCheck:      true, // with no proxy named: Fiber itself believes no header
 	})
-	s.route()
+	if err := s.route(); err != nil {
+		return nil, err
+	}
 	server := s.app.Server()
 	server.Handler = s.known(s.app.Handler())
 	server.CloseOnShutdown = true // keep-alive connections would hold up Shutdown

@@ -1,0 +1,55 @@
+package web
+
+import (
+	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/accounts"
+	"latchkey/app/registrations"
+	"latchkey/app/sessions"
+)
+
+// adminSessions is how many sessions of an account are shown.
+const adminSessions = 50
+
+type adminAccountPage struct {
+	Page
+	Account       adminRow
+	Sessions      []sessions.Session // the newest
+	Actions       []action
+	Registrations []registrations.Registration
+}
+
+// adminAccount returns the address of an account in the back office.
+func adminAccount(id accounts.ID) string { return "/admin/accounts/" + id.String() }
+
+// adminAccount shows an account, what belongs to it, and what can be done to it.
+func (s *Site) adminAccount(c *fiber.Ctx, v Visitor) error {
+	a, err := s.accountOf(c)
+	if err != nil {
+		return err
+	}
+	p := adminAccountPage{Page: s.page(c, v, a.Name.String()), Account: newAdminRow(a)}
+	p.Registrations, err = s.registrations.ListOf(a.ID)
+	if err == nil {
+		p.Sessions, err = s.sessions.List(sessions.Account(a.ID), adminSessions)
+	}
+	if err != nil {
+		return err
+	}
+	for _, act := range s.actions() {
+		if act.fits(a) {
+			p.Actions = append(p.Actions, act)
+		}
+	}
+	return c.Render("admin_account", p)
+}
+
+// accountOf returns the account that the address names. What cannot be an id is
+// the id of nobody.
+func (s *Site) accountOf(c *fiber.Ctx) (accounts.Account, error) {
+	id, err := accounts.ParseID(c.Params("id"))
+	if err != nil {
+		return accounts.Account{}, accounts.ErrNotFound
+	}
+	return s.accounts.Get(id)
+}

@@ -1,0 +1,169 @@
+package web
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/accounts"
+	"latchkey/app/sessions"
+)
+
+// action is something that an administrator does to an account, after a page
+// that asks whether they mean it.
+type action struct {
+	Name   string // in the address, in the log, and of the flash
+	Title  string // of the button and of the page that asks
+	says   string // what it will do
+	Danger bool   // it cannot be undone
+	fits   func(accounts.Account) bool
+	do     func(accounts.ID) error // nil for a reset, see adminReset
+}
+
+// actions is all that can be done to an account. The store refuses what would
+// leave no administrator, in the transaction that would do it.
+func (s *Site) actions() []action {
+	return []action{
+		{"end-sessions", "Log out everywhere", "All sessions of the account end at once. It can log in again.", false,
+			func(accounts.Account) bool { return true },
+			func(id accounts.ID) error { return s.sessions.EndAll(sessions.Account(id)) }},
+		{"reset", "Reset password", "You get a link for the owner of the account to choose a new password with. The old password works until then.", false,
+			func(a accounts.Account) bool { return !a.Disabled },
+			nil},
+		{"make-admin", "Make administrator", "The account may use the back office from its next click on, and do there what you can do.", false,
+			func(a accounts.Account) bool { return !a.Admin },
+			func(id accounts.ID) error { return s.accounts.SetAdmin(id, true) }},
+		{"unmake-admin", "Unmake administrator", "The account can no longer use the back office from its next click on.", false,
+			func(a accounts.Account) bool { return a.Admin },
+			func(id accounts.ID) error { return s.accounts.SetAdmin(id, false) }},
+		{"disable", "Disable", "All sessions of the account end at once, and it cannot log in until it is enabled again. What belongs to it stays.", false,
+			func(a accounts.Account) bool { return !a.Disabled },
+			func(id accounts.ID) error { return s.accounts.SetDisabled(id, true) }},
+		{"enable", "Enable", "The account can log in again.", false,
+			func(a accounts.Account) bool { return a.Disabled },
+			func(id accounts.ID) error { return s.accounts.SetDisabled(id, false) }},
+		{"remove", "Remove", "The account and everything that belongs to it is removed at once, for good.", true,
+			func(accounts.Account) bool { return true },
+			s.accounts.Remove},
+	}
+}
+
+// confirmPage asks whether something is meant. Its form, without a field, does
+// it.
+type confirmPage struct {
+	Page
+	Name   string // of the account
+	Says   string // what will be done
+	Post   string // where the form goes
+	Back   string // where to go without doing it
+	Danger bool
+}
+
+// adminConfirm asks before an action. It changes nothing.
+func (s *Site) adminConfirm(c *fiber.Ctx, v Visitor) error {
+	a, act, err := s.actionOf(c)
+	if err != nil {
+		return err
+	}
+	return c.Render("confirm", s.confirmPage(c, v, a, act))
+}
+
+func (s *Site) confirmPage(c *fiber.Ctx, v Visitor, a accounts.Account, act action) confirmPage {
+	back := adminAccount(a.ID)
+	return confirmPage{
+		Page:   s.page(c, v, act.Title),
+		Name:   a.Name.String(),
+		Says:   act.says,
+		Post:   back + "/" + act.Name,
+		Back:   back,
+		Danger: act.Danger,
+	}
+}
+
+// actionOf returns the account and the action that the address names.
+func (s *Site) actionOf(c *fiber.Ctx) (accounts.Account, action, error) {
+	a, err := s.accountOf(c)
+	if err != nil {
+		return accounts.Account{}, action{}, err
+	}
+	for _, act := range s.actions() {
+		if act.Name == c.Params("action") {
+			return a, act, nil
+		}
+	}
+	return accounts.Account{}, action{}, fiber.ErrNotFound
+}
+
+// adminAct does what adminConfirm asked about. Done twice it does no more than
+// done once. A refusal brings the page back.
+func (s *Site) adminAct(c *fiber.Ctx, v Visitor) error {
+	a, act, err := s.actionOf(c)
+	if err != nil {
+		return err
+	}
+	if act.do == nil {
+		return s.adminReset(c, v, a, act)
+	}
+	err = act.do(a.ID)
+	s.adminEvent(c, v, act, a, err)
+	if err != nil {
+		return s.refuseAction(c, v, a, act, err)
+	}
+	s.flash(c, act.Name)
+	switch {
+	case a.ID == v.ID && act.Name != "make-admin":
+		return seeOther(c, "/") // the back office may be closed to them now
+	case act.Name == "remove":
+		return seeOther(c, "/admin")
+	}
+	return seeOther(c, adminAccount(a.ID))
+}
+
+// refuseAction brings the page back that asked, with the reason.
+func (s *Site) refuseAction(c *fiber.Ctx, v Visitor, a accounts.Account, act action, err error) error {
+	p := s.confirmPage(c, v, a, act)
+	if err := setRefusal(c, &p.Page, err); err != nil {
+		return err
+	}
+	return c.Render("confirm", p)
+}
+
+func (s *Site) adminEvent(c *fiber.Ctx, v Visitor, act action, a accounts.Account, err error) {
+	s.eventBy(c, v, "back office", err, slog.String("action", act.Name), slog.Any("account", a))
+}
+
+type adminResetPage struct {
+	Page
+	Name string
+	Link string // holds the secret
+	Back string
+}
+
+// adminReset shows a link with which the owner of the account chooses a
+// password; the administrator never does (OWASP ASVS 6.4.6).
+//
+// The answer to the POST shows it, with 200 instead of a redirect: a redirect
+// would have to carry the secret, in an address, which browsers and proxies
+// keep, or in a cookie or the store, which hold it for longer than this page.
+// Here it is in one answer that is not cached. Loading the page again makes
+// another link and voids this one.
+func (s *Site) adminReset(c *fiber.Ctx, v Visitor, a accounts.Account, act action) error {
+	var secret string
+	err := errDisabled
+	if act.fits(a) {
+		secret, err = s.accounts.StartReset(a.ID)
+	}
+	s.adminEvent(c, v, act, a, err)
+	if err != nil {
+		return s.refuseAction(c, v, a, act, err)
+	}
+	return c.Render("admin_reset", adminResetPage{
+		Page: s.page(c, v, act.Title),
+		Name: a.Name.String(),
+		Link: strings.TrimSuffix(s.settings.Origin, "/") + resetPath + secret,
+		Back: adminAccount(a.ID),
+	})
+}
+
+var errDisabled error = &accounts.Error{Kind: accounts.Invalid, Message: "The account is disabled, so the link would not work. Please enable it first."}

@@ -1,0 +1,75 @@
+package web
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/accounts"
+)
+
+type resetPage struct {
+	Page
+	Name    string // of the account
+	Minimum int    // characters of a password
+}
+
+// resetForm asks for the new password. It changes nothing: mail scanners and
+// link previews open links, too.
+func (s *Site) resetForm(c *fiber.Ctx, v Visitor) error {
+	account, err := s.accounts.CheckReset(c.Params("secret"))
+	if err != nil {
+		return err
+	}
+	return c.Render("reset", s.resetPage(c, v, account))
+}
+
+func (s *Site) resetPage(c *fiber.Ctx, v Visitor, a accounts.Account) resetPage {
+	p := resetPage{Page: s.page(c, v, "Choose a password"), Name: a.Name.String(), Minimum: s.settings.PasswordMin}
+	p.Bare = true
+	return p
+}
+
+// reset sets the password and logs the visitor in, whoever they were before.
+func (s *Site) reset(c *fiber.Ctx, v Visitor) error {
+	values, err := form(c, "password")
+	if err != nil {
+		return err
+	}
+	account, err := s.accounts.CheckReset(c.Params("secret"))
+	if err == nil {
+		var now accounts.Account
+		if now, err = s.accounts.Reset(c.UserContext(), c.Params("secret"), values[0]); err == nil {
+			account = now
+		}
+	}
+	s.event(c, "password reset", account, "", err)
+	switch {
+	case errors.Is(err, accounts.ErrReset):
+		return err // the form would be of no use any more
+	case err != nil:
+		p := s.resetPage(c, v, account)
+		if err := setRefusal(c, &p.Page, err); err != nil {
+			return err
+		}
+		return c.Render("reset", p)
+	}
+	if err := s.begin(c, account); err != nil {
+		return err
+	}
+	s.flash(c, "reset")
+	return seeOther(c, "/")
+}
+
+// resetPath is what the address of a reset begins with. The secret follows.
+const resetPath = "/reset/"
+
+// holdsSecret reports whether a path may hold the secret of a reset. It must
+// stay out of logs, ours and those of whatever stands before this server: the
+// line for the request names the route instead, and the browser is told to send
+// no referrer (OWASP ASVS 14.2.1). A path that misses the route by a slash or by
+// its case holds the secret too, so the route cannot be asked.
+func holdsSecret(path string) bool {
+	return len(path) > len(resetPath) && strings.EqualFold(path[:len(resetPath)], resetPath)
+}
