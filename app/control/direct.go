@@ -1,0 +1,125 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"latchkey/app/accounts"
+	"latchkey/app/sessions"
+)
+
+// Sessions is what Direct needs of the store of sessions.
+type Sessions interface {
+	// EndAll ends every session of an account. That there is none is no error.
+	EndAll(sessions.Account) error
+}
+
+// Direct is the Operator in the process that holds the database.
+type Direct struct {
+	accounts *accounts.Accounts
+	sessions Sessions
+	origin   string
+}
+
+var _ Operator = (*Direct)(nil)
+
+// NewDirect returns an Operator on what an open database keeps. Links begin with
+// origin.
+func NewDirect(accounts *accounts.Accounts, sessions Sessions, origin string) *Direct {
+	return &Direct{accounts: accounts, sessions: sessions, origin: origin}
+}
+
+// Do does what the request asks. Beside an error the answer holds at most the
+// account that it is about.
+func (d *Direct) Do(ctx context.Context, r Request) (Answer, error) {
+	if err := r.check(); err != nil {
+		return Answer{}, err
+	}
+	answer, err := d.do(ctx, r)
+	var refusal *accounts.Error
+	if errors.As(err, &refusal) {
+		err = refusal // where it came from is nothing to the operator
+	}
+	return answer, err
+}
+
+func (d *Direct) do(ctx context.Context, r Request) (Answer, error) {
+	switch r.Action {
+	case Add:
+		return d.add(ctx, r)
+	case List:
+		return d.list(r)
+	}
+	a, err := d.accounts.Find(r.Name)
+	if err != nil {
+		return Answer{}, err
+	}
+	answer := Answer{Account: describe(a)}
+	switch r.Action {
+	case Show:
+		return answer, nil
+	case Admin:
+		err = d.accounts.SetAdmin(a.ID, !r.Off)
+	case Disable:
+		err = d.accounts.SetDisabled(a.ID, !r.Off)
+	case Reset:
+		answer.Link, err = d.reset(a)
+	case Logout:
+		err = d.sessions.EndAll(sessions.Account(a.ID))
+	case Remove:
+		return answer, d.accounts.Remove(a.ID)
+	default:
+		err = fmt.Errorf("there is no action %q", r.Action)
+	}
+	if err != nil {
+		return answer, err
+	}
+	if a, err = d.accounts.Get(a.ID); err != nil {
+		return answer, err
+	}
+	answer.Account = describe(a)
+	return answer, nil
+}
+
+func (d *Direct) add(ctx context.Context, r Request) (Answer, error) {
+	if !r.Link {
+		a, err := d.accounts.AddWithPassword(ctx, r.Name, r.Password, r.Admin)
+		if err != nil {
+			return Answer{}, err
+		}
+		return Answer{Account: describe(a)}, nil
+	}
+	a, secret, err := d.accounts.AddWithReset(r.Name, r.Admin)
+	if err != nil {
+		return Answer{}, err
+	}
+	return Answer{Account: describe(a), Link: d.link(secret)}, nil
+}
+
+func (d *Direct) list(r Request) (Answer, error) {
+	page, err := d.accounts.List(r.Search, r.After)
+	if err != nil {
+		return Answer{}, err
+	}
+	answer := Answer{Next: page.Next}
+	for _, a := range page.Accounts {
+		answer.Accounts = append(answer.Accounts, describe(a))
+	}
+	return answer, nil
+}
+
+// reset returns a link for the owner of the account. It would not work for one
+// that is disabled.
+func (d *Direct) reset(a accounts.Account) (string, error) {
+	if a.Disabled {
+		return "", &accounts.Error{Kind: accounts.Invalid, Message: "The account is disabled. Please enable it first."}
+	}
+	secret, err := d.accounts.StartReset(a.ID)
+	if err != nil {
+		return "", err
+	}
+	return d.link(secret), nil
+}
+
+func (d *Direct) link(secret string) string { return d.origin + "/reset/" + secret }
