@@ -16,6 +16,7 @@ import (
 
 	"latchkey/app/accounts"
 	"latchkey/app/bolt"
+	"latchkey/app/control"
 	"latchkey/app/sessions"
 	"latchkey/app/web"
 	"latchkey/config"
@@ -24,7 +25,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	os.Exit(exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
+	os.Exit(exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr), os.Stderr))
 }
 
 // errUsage marks what is wrong with the command line or a setting.
@@ -45,13 +46,16 @@ func exit(err error, stderr io.Writer) int {
 }
 
 // run does what the arguments say, until it is done or ctx ends.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	command, err := config.Parse(args, stdout)
 	if errors.Is(err, config.ErrHelp) {
 		return nil
 	}
 	if err != nil {
 		return usageError{err}
+	}
+	if command.Do != (config.Serve{}) {
+		return operate(ctx, command, terminal{in: stdin, out: stdout, prompt: stderr})
 	}
 	log, flush := newLog(command.Dev, stderr)
 	defer flush()
@@ -68,23 +72,15 @@ func (usageError) Is(target error) bool { return target == errUsage }
 const patience = 10 * time.Second
 
 // serve runs the server until ctx ends. Then it stops in order: no new requests,
-// those in hand finished, the sweeper ended, the database closed.
+// those in hand finished, the sweeper ended, the operator's commands too, the
+// database closed.
 func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err error) {
-	limits := sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime}
-	db, err := bolt.Open(settings.Database, limits)
+	db, people, err := open(settings)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	people, err := accounts.New(db.Accounts(), accounts.Settings{
-		Title:       settings.Title,
-		MinPassword: settings.PasswordMin,
-		Dev:         settings.Dev,
-	}, nil)
-	if err != nil {
-		return err
-	}
 	site, err := web.New(web.Options{Settings: settings, Accounts: people, Sessions: db, Log: log, Disk: os.DirFS("."),
 		Registrations: db.Registrations(),
 	})
@@ -95,6 +91,8 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	if err != nil {
 		return listenError(settings.Addr, err)
 	}
+	stopControl := admit(settings.Database, control.NewDirect(people, db, settings.Origin), log)
+	defer stopControl()
 	log.Info("listening", "addr", ln.Addr().String(), "origin", settings.Origin, "dev", settings.Dev)
 
 	sweeping, stopSweep := context.WithCancel(ctx)
@@ -125,6 +123,23 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 		return err
 	}
 	return <-served
+}
+
+// open opens the database, and what applies the rules to the accounts in it.
+func open(settings config.Settings) (*bolt.DB, *accounts.Accounts, error) {
+	db, err := bolt.Open(settings.Database, sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime})
+	if err != nil {
+		return nil, nil, err
+	}
+	people, err := accounts.New(db.Accounts(), accounts.Settings{
+		Title:       settings.Title,
+		MinPassword: settings.PasswordMin,
+		Dev:         settings.Dev,
+	}, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, people, nil
 }
 
 // listenError says in one line why the address cannot be had.
