@@ -77,8 +77,8 @@ func (s *Site) route() error {
 		routes = append(routes, s.devRoutes()...)
 	}
 	for _, r := range routes {
-		if r.who < anyone || r.who > nobody {
-			return fmt.Errorf("route %s %s does not say who may use it", r.method, r.path)
+		if err := r.check(); err != nil {
+			return err
 		}
 		serve := func(c *fiber.Ctx) error { return s.admit(c, r) }
 		if r.method == fiber.MethodGet {
@@ -86,6 +86,13 @@ func (s *Site) route() error {
 		} else {
 			s.app.Add(r.method, r.path, serve)
 		}
+	}
+	return nil
+}
+
+func (r route) check() error {
+	if r.who < anyone || r.who > nobody {
+		return fmt.Errorf("route %s %s does not say who may use it", r.method, r.path)
 	}
 	return nil
 }
