@@ -7,11 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
-
-	"latchkey/app/registrations"
 )
 
 // matrix says of every route what each kind of visitor gets. What a path and a
@@ -115,14 +112,6 @@ func (w *world) filler() *strings.Replacer {
 	pairs := []string{"ACCOUNT", w.ids["owner"].String(), "SECRET", secret, "STYLE", files.URL("site.css"), "PASSWORD", url.QueryEscape(password)}
 	pairs = append(pairs, "REGISTRATION", w.registration("owner", "Football").String())
 	return strings.NewReplacer(pairs...)
-}
-
-// registration makes one of an account.
-func (w *world) registration(of, sport string) registrations.ID {
-	w.t.Helper()
-	r, err := registrations.New(w.db.Registrations(), time.Now).Register(w.ids[of], sport)
-	w.must(err)
-	return r.ID
 }
 
 // ASVS 8.2.1: a route without a row is one that nobody has thought about.
