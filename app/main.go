@@ -81,7 +81,7 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	site, err := web.New(web.Options{Settings: settings, Accounts: people, Sessions: db, Log: log, Disk: os.DirFS("."),
+	site, err := web.New(web.Options{Settings: settings, Accounts: people, Events: db.Accounts(), Sessions: db, Log: log, Disk: os.DirFS("."),
 		Registrations: db.Registrations(),
 	})
 	if err != nil {

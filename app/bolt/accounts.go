@@ -211,6 +211,7 @@ func (s Accounts) Delete(id accounts.ID) error {
 			dropReset(tx, id),
 			dropSessions(tx, id[:]),
 			dropRegistrations(tx, id),
+			dropOldest(tx.Bucket(bucketEvents), id[:], 0),
 			tx.Bucket(bucketNames).Delete([]byte(a.Name.Folded())),
 			tx.Bucket(bucketAdmins).Delete(id[:]),
 			tx.Bucket(bucketAccounts).Delete(id[:]),

@@ -19,6 +19,7 @@ import (
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
 
+	"latchkey/app/accounts"
 	"latchkey/app/sessions"
 )
 
@@ -33,10 +34,12 @@ var (
 	bucketAdmins   = []byte("administrators")   // id of each administrator that is not disabled → nothing
 	bucketResets   = []byte("resets")           // SHA-256 of a secret → account's id, expiry
 	bucketReset    = []byte("account resets")   // account's id → SHA-256 of the secret of its reset
+	bucketEvents   = []byte("events")           // account's id, when, a number → record, see encodeEvent
 )
 
 var buckets = [][]byte{
 	bucketMeta, bucketSessions, bucketOwned, bucketAccounts, bucketNames, bucketAdmins, bucketResets, bucketReset,
+	bucketEvents,
 	bucketRegistrations, bucketRegistrationIDs,
 }
 
@@ -62,9 +65,15 @@ const lockWait = time.Second
 // writes share commits, and opening neither panics nor waits for ever.
 type DB struct {
 	*storage.Storage
-	limits sessions.Limits
-	now    func() time.Time
-	writes *gatherer
+	limits   sessions.Limits
+	now      func() time.Time
+	writes   *gatherer
+	renewals *behind[renewal]
+	events   *behind[accounts.Event]
+
+	// Report is told of writes that failed behind everybody's back. It may be set
+	// before the first request.
+	Report func(error)
 }
 
 var _ sessions.Store = (*DB)(nil)
@@ -109,16 +118,23 @@ func Open(path string, limits sessions.Limits) (*DB, error) {
 		}
 		return nil, explain(path, err)
 	}
-	return &DB{
+	db := &DB{
 		Storage: store,
 		limits:  limits,
 		now:     time.Now,
 		writes:  newGatherer(store.Conn()),
-	}, nil
+		Report:  func(error) {},
+	}
+	report := func(err error) { db.Report(err) }
+	db.renewals = &behind[renewal]{write: db.renew, report: report}
+	db.events = &behind[accounts.Event]{write: db.note, report: report}
+	return db, nil
 }
 
 // Close waits for the writes in hand and closes the file.
 func (db *DB) Close() error {
+	db.renewals.close()
+	db.events.close()
 	db.writes.close()
 	return db.Storage.Close()
 }

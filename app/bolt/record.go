@@ -16,7 +16,8 @@ import (
 //	 4 bytes  CRC-32C of the key and all that follows
 //	16 bytes  the account's id, zero for nobody
 //	 8 bytes  when the password was set that proved the account: nanoseconds
-//	 8 bytes  began, 8 bytes seen, 8 bytes expires: milliseconds
+//	 8 bytes  began, 8 bytes seen, 8 bytes expires, 8 bytes proved: milliseconds
+//	 2 bytes  length of the agent, then the agent; the same for the address
 //	the rest is the data, as Fiber's session middleware encoded it
 //
 // Numbers are big-endian, times count from 1970. The checksum covers the key so
@@ -28,12 +29,15 @@ type record struct {
 	began    time.Time
 	seen     time.Time
 	expires  time.Time
+	proved   time.Time
+	agent    []byte
+	address  []byte
 	data     []byte
 }
 
 const (
 	recordVersion = 1
-	recordHead    = 1 + 4 + 16 + 4*8
+	recordHead    = 1 + 4 + 16 + 5*8
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -64,19 +68,31 @@ func whole(what string, key, value []byte, head int) error {
 
 // encode returns r as bytes to keep under key.
 func encode(key []byte, r record) []byte {
-	b := make([]byte, 5, recordHead+len(r.data))
+	b := make([]byte, 5, recordHead+4+len(r.agent)+len(r.address)+len(r.data))
 	b = append(b, r.account[:]...)
 	b = binary.BigEndian.AppendUint64(b, nanoseconds(r.password))
-	b = binary.BigEndian.AppendUint64(b, uint64(r.began.UnixMilli()))
-	b = binary.BigEndian.AppendUint64(b, uint64(r.seen.UnixMilli()))
-	b = binary.BigEndian.AppendUint64(b, uint64(r.expires.UnixMilli()))
+	for _, t := range [...]time.Time{r.began, r.seen, r.expires, r.proved} {
+		b = binary.BigEndian.AppendUint64(b, uint64(t.UnixMilli()))
+	}
+	for _, text := range [...][]byte{r.agent, r.address} {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
+		b = append(b, text...)
+	}
 	return seal(key, append(b, r.data...))
 }
 
-// decode reads what encode wrote. The data share the memory of value. A record
-// that is not whole is an error, never a guess.
+// decode reads what encode wrote. Agent, address and data share the memory of
+// value. A record that is not whole is an error, never a guess.
 func decode(key, value []byte) (record, error) {
 	if err := whole("a session", key, value, recordHead); err != nil {
+		return record{}, err
+	}
+	agent, rest, err := cut(value[recordHead:])
+	if err != nil {
+		return record{}, err
+	}
+	address, data, err := cut(rest)
+	if err != nil {
 		return record{}, err
 	}
 	return record{
@@ -85,13 +101,23 @@ func decode(key, value []byte) (record, error) {
 		began:    fromMilliseconds(value[29:]),
 		seen:     fromMilliseconds(value[37:]),
 		expires:  fromMilliseconds(value[45:]),
-		data:     value[recordHead:],
+		proved:   fromMilliseconds(value[53:]),
+		agent:    agent,
+		address:  address,
+		data:     data,
 	}, nil
 }
 
-// session returns the part of r that is known without decoding the data.
+// session returns the part of r that a page asks for.
 func (r record) session() sessions.Session {
-	return sessions.Session{Account: r.account, Password: r.password, Began: r.began, Seen: r.seen}
+	return sessions.Session{Account: r.account, Password: r.password, Began: r.began, Seen: r.seen, Proved: r.proved}
+}
+
+// listed returns the part of r that a list shows. It shares no memory with r.
+func (r record) listed(key []byte) sessions.Session {
+	s := r.session()
+	s.Key, s.Agent, s.Address = sessions.Key(key), string(r.agent), string(r.address)
+	return s
 }
 
 func fromMilliseconds(b []byte) time.Time {
@@ -201,10 +227,16 @@ func cutText(value, id []byte) (text string, rest []byte, err error) {
 
 // nextText reads a text after its length, as a string of its own.
 func nextText(b []byte) (text string, rest []byte, err error) {
+	t, rest, err := cut(b)
+	return string(t), rest, err
+}
+
+// cut reads bytes after their length. They share the memory of b.
+func cut(b []byte) (text, rest []byte, err error) {
 	if len(b) >= 2 {
 		if n := int(binary.BigEndian.Uint16(b)); len(b) >= 2+n {
-			return string(b[2 : 2+n]), b[2+n:], nil
+			return b[2 : 2+n], b[2+n:], nil
 		}
 	}
-	return "", nil, fmt.Errorf("%w: an account cut short", ErrDamaged)
+	return nil, nil, fmt.Errorf("%w: a record cut short", ErrDamaged)
 }

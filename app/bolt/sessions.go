@@ -55,12 +55,17 @@ func standing(tx *bbolt.Tx, r record) (head, error) {
 
 // putSession writes r and enters it among the sessions of its account.
 func putSession(tx *bbolt.Tx, k []byte, r record) error {
-	if r.account != (sessions.Account{}) {
-		if err := tx.Bucket(bucketOwned).Put(owned(r.account, k), nil); err != nil {
+	return putEncoded(tx, k, r.account, encode(k, r))
+}
+
+func putEncoded(tx *bbolt.Tx, k []byte, account sessions.Account, value []byte) error {
+	if account != (sessions.Account{}) {
+		// A value of one byte, for bbolt returns no value and an empty one alike.
+		if err := tx.Bucket(bucketOwned).Put(owned(account, k), []byte{1}); err != nil {
 			return err
 		}
 	}
-	return tx.Bucket(bucketSessions).Put(k, encode(k, r))
+	return tx.Bucket(bucketSessions).Put(k, value)
 }
 
 // dropSession removes what putSession wrote, if it is there.
@@ -79,11 +84,15 @@ func dropSession(tx *bbolt.Tx, k []byte) error {
 }
 
 // dropSessions ends every session of an account.
-func dropSessions(tx *bbolt.Tx, account []byte) error {
+func dropSessions(tx *bbolt.Tx, account []byte) error { return dropSessionsBut(tx, account, nil) }
+
+func dropSessionsBut(tx *bbolt.Tx, account, but []byte) error {
 	c := tx.Bucket(bucketOwned).Cursor()
 	var keys [][]byte // collected first: a cursor may not be trusted after a removal
 	for k, _ := c.Seek(account); bytes.HasPrefix(k, account); k, _ = c.Next() {
-		keys = append(keys, bytes.Clone(k))
+		if !bytes.Equal(k[len(account):], but) {
+			keys = append(keys, bytes.Clone(k))
+		}
 	}
 	for _, k := range keys {
 		if err := tx.Bucket(bucketOwned).Delete(k); err != nil {
@@ -133,6 +142,9 @@ func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error 
 		began:    s.Began,
 		seen:     s.Seen,
 		expires:  db.limits.End(s),
+		proved:   s.Proved,
+		agent:    []byte(s.Agent),
+		address:  []byte(s.Address),
 		data:     data,
 	}
 	return db.writes.do(func(tx *bbolt.Tx) error {
@@ -179,7 +191,7 @@ func (db *DB) List(account sessions.Account, limit int) (list []sessions.Session
 			if err != nil {
 				return err
 			}
-			list = append(list, r.session())
+			list = append(list, r.listed(k[len(account):]))
 		}
 		return nil
 	})
@@ -193,6 +205,68 @@ func (db *DB) List(account sessions.Account, limit int) (list []sessions.Session
 // EndAll ends every session of an account.
 func (db *DB) EndAll(account sessions.Account) error {
 	return db.writes.do(func(tx *bbolt.Tx) error { return dropSessions(tx, account[:]) })
+}
+
+// EndOthers ends every session of an account but one.
+func (db *DB) EndOthers(account sessions.Account, but sessions.Key) error {
+	return db.writes.do(func(tx *bbolt.Tx) error { return dropSessionsBut(tx, account[:], but[:]) })
+}
+
+// EndOne ends one session of an account, or returns sessions.ErrEnded.
+func (db *DB) EndOne(account sessions.Account, session sessions.Key) error {
+	return db.writes.do(func(tx *bbolt.Tx) error {
+		if tx.Bucket(bucketOwned).Get(owned(account, session[:])) == nil {
+			return sessions.ErrEnded
+		}
+		return dropSession(tx, session[:])
+	})
+}
+
+// Rotate gives a session another id and notes when the visitor proved
+// themselves, or returns sessions.ErrEnded.
+func (db *DB) Rotate(id, replaces string, proved time.Time) error {
+	k, old := key(id), key(replaces)
+	return db.writes.do(func(tx *bbolt.Tx) error {
+		r, _, err := db.live(tx, old[:])
+		if err != nil {
+			return err
+		}
+		r.seen, r.proved = proved, proved
+		r.expires = db.limits.End(r.session())
+		value := encode(k[:], r) // before the removal, for r shares its memory
+		if err := dropSession(tx, old[:]); err != nil {
+			return err
+		}
+		return putEncoded(tx, k[:], r.account, value)
+	})
+}
+
+// renewal is a session that was seen.
+type renewal struct {
+	key  [sha256.Size]byte
+	seen time.Time
+}
+
+// Renew notes that a session was seen, in a while.
+func (db *DB) Renew(id string, seen time.Time) { db.renewals.add(renewal{key(id), seen}) }
+
+// renew writes renewals. One that comes after a logout finds no session, and one
+// that another has come before finds nothing to do.
+func (db *DB) renew(due []renewal) error {
+	return db.writes.do(func(tx *bbolt.Tx) error {
+		for _, d := range due {
+			r, _, err := db.live(tx, d.key[:])
+			if err != nil || d.seen.Sub(r.seen) < db.limits.Renewal() {
+				continue
+			}
+			r.seen = d.seen
+			r.expires = db.limits.End(r.session())
+			if err := putSession(tx, d.key[:], r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Get returns a copy of the data of a session, or nil if there is none, as

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"latchkey/app/accounts"
 )
 
 const (
@@ -15,9 +17,9 @@ const (
 	sweepEvery = 10 * time.Minute // from the end of one walk to the next
 )
 
-// Sweep removes expired sessions until ctx ends, walking the file again and
-// again. An expired session is refused when it is read, so nothing depends on
-// when it is swept. A fault is reported and the walk begins anew later.
+// Sweep removes what has expired until ctx ends, walking the file again and
+// again. What has expired is refused when it is read, so nothing depends on when
+// it is swept. A fault is reported and the walk begins anew later.
 func (db *DB) Sweep(ctx context.Context, report func(removed int, err error)) {
 	for {
 		removed, err := db.sweep(ctx)
@@ -30,38 +32,51 @@ func (db *DB) Sweep(ctx context.Context, report func(removed int, err error)) {
 	}
 }
 
+// swept is a kind of thing that expires.
+type swept struct {
+	bucket []byte
+	dead   func(key, value []byte) bool
+	drop   func(tx *bbolt.Tx, key []byte) error
+}
+
 // sweep walks the file once, a slice in each transaction, so that no reader
 // keeps old pages for long and no writer waits for more than a slice.
 func (db *DB) sweep(ctx context.Context) (removed int, err error) {
-	var next []byte
-	for {
-		began := time.Now()
-		n, more, err := db.sweepSlice(next)
-		removed += n
-		if err != nil {
-			return removed, fmt.Errorf("sweep sessions: %w", err)
+	for _, kind := range []swept{
+		{bucketSessions, db.deadSession, dropSession},
+		{bucketEvents, db.oldEvent, func(tx *bbolt.Tx, k []byte) error { return tx.Bucket(bucketEvents).Delete(k) }},
+		{bucketResets, db.deadReset, func(tx *bbolt.Tx, k []byte) error {
+			return dropReset(tx, accounts.ID(tx.Bucket(bucketResets).Get(k)[5:21]))
+		}},
+	} {
+		for next := []byte{}; next != nil; {
+			began := time.Now()
+			n, more, err := db.sweepSlice(kind, next)
+			removed += n
+			if err != nil {
+				return removed, fmt.Errorf("sweep %s: %w", kind.bucket, err)
+			}
+			if more != nil && !rest(ctx, sweepRest*time.Since(began)) {
+				return removed, nil
+			}
+			next = more
 		}
-		if more == nil || !rest(ctx, sweepRest*time.Since(began)) {
-			return removed, nil
-		}
-		next = more
 	}
+	return removed, nil
 }
 
-// sweepSlice removes what has expired among the records from first on. It
-// returns where the next slice begins, or nil at the end.
-func (db *DB) sweepSlice(first []byte) (removed int, next []byte, err error) {
+// sweepSlice removes what is dead among the keys from first on. It returns where
+// the next slice begins, or nil at the end.
+func (db *DB) sweepSlice(kind swept, first []byte) (removed int, next []byte, err error) {
 	var dead [][]byte
 	err = db.view(func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucketSessions).Cursor()
+		c := tx.Bucket(kind.bucket).Cursor()
 		k, value := c.Seek(first)
 		for range sweepSlice {
 			if k == nil {
 				return nil
 			}
-			// What cannot be decoded logs nobody in, but may be of use to whoever
-			// repairs the file: it stays.
-			if r, err := decode(k, value); err == nil && db.expired(r) {
+			if kind.dead(k, value) {
 				dead = append(dead, bytes.Clone(k))
 			}
 			k, value = c.Next()
@@ -74,17 +89,13 @@ func (db *DB) sweepSlice(first []byte) (removed int, next []byte, err error) {
 	}
 	err = db.writes.do(func(tx *bbolt.Tx) error {
 		removed = 0
-		b := tx.Bucket(bucketSessions)
+		b := tx.Bucket(kind.bucket)
 		for _, k := range dead {
 			// It may have been renewed or removed since it was looked at.
-			value := b.Get(k)
-			if value == nil {
+			if value := b.Get(k); value == nil || !kind.dead(k, value) {
 				continue
 			}
-			if r, err := decode(k, value); err != nil || !db.expired(r) {
-				continue
-			}
-			if err := dropSession(tx, k); err != nil {
+			if err := kind.drop(tx, k); err != nil {
 				return err
 			}
 			removed++
@@ -95,6 +106,18 @@ func (db *DB) sweepSlice(first []byte) (removed int, next []byte, err error) {
 		return 0, next, err
 	}
 	return removed, next, nil
+}
+
+// deadReset reports whether a reset can no longer be used.
+func (db *DB) deadReset(k, value []byte) bool {
+	return whole("a reset", k, value, 29) == nil && !db.now().Before(fromNanoseconds(value[21:]))
+}
+
+// deadSession reports whether a session has expired. What cannot be decoded logs
+// nobody in, but may be of use to whoever repairs the file: it stays.
+func (db *DB) deadSession(k, value []byte) bool {
+	r, err := decode(k, value)
+	return err == nil && db.expired(r)
 }
 
 // rest waits for d and reports whether ctx still lives.

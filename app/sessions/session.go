@@ -5,6 +5,7 @@ package sessions
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -31,8 +32,17 @@ type Session struct {
 	Admin    bool      // whether the account is an administrator now
 	Password time.Time // when the password was set that proved the account
 	Began    time.Time // when the visitor logged in; the absolute limit counts from here
-	Seen     time.Time // the last activity; the idle limit counts from here
+	Seen     time.Time // the last activity, a minute old at most; the idle limit counts from here
+	Proved   time.Time // when the visitor last proved that they are the account
+
+	// What follows is there in lists only, a page does not pay for it.
+	Key     Key    // what the session is called where its id must not be known
+	Agent   string // the browser's own words about itself
+	Address string // where it logged in from
 }
+
+// Key is the SHA-256 of a session's id. It logs nobody in.
+type Key [32]byte
 
 // Account is the id of the account that a session belongs to.
 type Account [16]byte
@@ -42,6 +52,10 @@ type Limits struct {
 	Idle     time.Duration // since it was last seen
 	Lifetime time.Duration // since it began, whatever the activity
 }
+
+// Renewal returns how often activity is written: once a minute, or oftener if
+// the idle limit is so short that a minute would matter.
+func (l Limits) Renewal() time.Duration { return min(time.Minute, l.Idle/10) }
 
 // End returns the moment at which s ends if nothing more happens.
 func (l Limits) End(s Session) time.Time {
@@ -75,11 +89,25 @@ type Store interface {
 	// that saves after a logout must not bring the session back.
 	Change(id string, data []byte) error
 
+	// Renew notes that a session was seen. It does not wait for the disk, nor
+	// says whether it was written: if not, the next request will be. A session
+	// that has ended is not written again.
+	Renew(id string, seen time.Time)
+	// Rotate gives a session, with its data, another id, and notes when the
+	// visitor proved themselves; or returns ErrEnded. Its limits stay those of
+	// its beginning.
+	Rotate(id, replaces string, proved time.Time) error
+
 	// List returns the sessions of an account that have not ended, those that
 	// began last first, and at most limit of them. Name and Admin are left out.
 	List(account Account, limit int) ([]Session, error)
 	// EndAll ends every session of an account. That there is none is no error.
 	EndAll(account Account) error
+	// EndOthers ends every session of an account but one.
+	EndOthers(account Account, but Key) error
+	// EndOne ends one session of an account, or returns ErrEnded if the account
+	// has no such session.
+	EndOne(account Account, session Key) error
 }
 
 // Sessions begins, reads and ends the sessions of visitors.
@@ -87,16 +115,21 @@ type Sessions struct {
 	store  Store
 	fiber  session.Store
 	cookie fiber.Cookie // how the cookie looks, without a value
+	limits Limits
 	now    func() time.Time
+
+	// Address returns where a request comes from, for the list of sessions. It
+	// may be set before the first request.
+	Address func(*fiber.Ctx) string
 }
 
-// New returns the sessions kept in store. Their cookie lasts as long as the
-// lifetime; the store holds them to both limits.
+// New returns the sessions kept in store, which holds them to the limits. Their
+// cookie lasts as long as the lifetime.
 //
 // A secure cookie is called __Host-session, which browsers keep only over https
 // and without a domain, so that no neighbouring site can plant one. In dev mode
 // there is no https and it is called session.
-func New(store Store, lifetime time.Duration, secure bool) *Sessions {
+func New(store Store, limits Limits, secure bool) *Sessions {
 	name := "session"
 	if secure {
 		name = "__Host-session"
@@ -105,7 +138,7 @@ func New(store Store, lifetime time.Duration, secure bool) *Sessions {
 		store: store,
 		fiber: *session.New(session.Config{
 			Storage:        store,
-			Expiration:     lifetime,
+			Expiration:     limits.Lifetime,
 			KeyLookup:      "cookie:" + name,
 			KeyGenerator:   newID,
 			CookiePath:     "/",
@@ -120,7 +153,9 @@ func New(store Store, lifetime time.Duration, secure bool) *Sessions {
 			HTTPOnly: true,
 			SameSite: fiber.CookieSameSiteLaxMode,
 		},
-		now: time.Now,
+		limits:  limits,
+		now:     time.Now,
+		Address: func(c *fiber.Ctx) string { return c.Context().RemoteIP().String() },
 	}
 }
 
@@ -145,14 +180,22 @@ func (s *Sessions) id(c *fiber.Ctx) string {
 	return id
 }
 
-// Read returns the visitor's session, or ErrEnded. It decodes no data.
+// Read returns the visitor's session, or ErrEnded, and notes now and then that it
+// was seen. It decodes no data and waits for no write.
 func (s *Sessions) Read(c *fiber.Ctx) (Session, error) {
 	id := s.id(c)
 	if id == "" {
 		return Session{}, ErrEnded
 	}
-	return s.store.Read(id)
+	session, err := s.store.Read(id)
+	if now := s.now(); err == nil && now.Sub(session.Seen) >= s.limits.Renewal() {
+		s.store.Renew(id, now)
+	}
+	return session, err
 }
+
+// Key returns what the visitor's session is called in lists.
+func (s *Sessions) Key(c *fiber.Ctx) Key { return sha256.Sum256([]byte(s.id(c))) }
 
 // Begin logs the visitor in to the account, which was proved with the password
 // set at that time. The session always gets a new id and the
@@ -164,7 +207,16 @@ func (s *Sessions) Begin(c *fiber.Ctx, account Account, name string, password ti
 	sess, err := s.open(c, &beginning{
 		Store:    s.store,
 		replaces: s.id(c),
-		session:  Session{Account: account, Name: name, Password: password, Began: now, Seen: now},
+		session: Session{
+			Account:  account,
+			Name:     name,
+			Password: password,
+			Began:    now,
+			Seen:     now,
+			Proved:   now,
+			Agent:    agent(c),
+			Address:  s.Address(c),
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("begin session: %w", err)
@@ -176,6 +228,29 @@ func (s *Sessions) Begin(c *fiber.Ctx, account Account, name string, password ti
 		c.Response().Header.DelCookie(s.cookie.Name)
 		return fmt.Errorf("begin session: %w", err)
 	}
+	return nil
+}
+
+// agent returns the browser's own words about itself, cut to what a list needs.
+func agent(c *fiber.Ctx) string {
+	const longest = 256
+	words := c.Request().Header.UserAgent()
+	return string(words[:min(longest, len(words))])
+}
+
+// Prove notes that the visitor has just proved that they are the account, or
+// returns ErrEnded. The session gets another id, for its powers have grown
+// (OWASP ASVS 7.2.4, 7.5.1); the rest of the request goes on under the new one.
+func (s *Sessions) Prove(c *fiber.Ctx) error {
+	id, old, now := newID(), s.id(c), s.now()
+	if err := s.store.Rotate(id, old, now); err != nil {
+		return fmt.Errorf("prove session: %w", err)
+	}
+	c.Request().Header.SetCookie(s.cookie.Name, id)
+	given := s.cookie
+	given.Value = id
+	given.MaxAge = int(s.limits.Lifetime / time.Second)
+	c.Cookie(&given)
 	return nil
 }
 
@@ -226,6 +301,22 @@ func (s *Sessions) List(account Account, limit int) ([]Session, error) {
 func (s *Sessions) EndAll(account Account) error {
 	if err := s.store.EndAll(account); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
+	}
+	return nil
+}
+
+// EndOthers ends every session of an account but one (OWASP ASVS 7.4.3).
+func (s *Sessions) EndOthers(account Account, but Key) error {
+	if err := s.store.EndOthers(account, but); err != nil {
+		return fmt.Errorf("end other sessions: %w", err)
+	}
+	return nil
+}
+
+// EndOne ends one session of an account, or returns ErrEnded (OWASP ASVS 7.5.2).
+func (s *Sessions) EndOne(account Account, session Key) error {
+	if err := s.store.EndOne(account, session); err != nil {
+		return fmt.Errorf("end session: %w", err)
 	}
 	return nil
 }

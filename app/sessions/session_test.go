@@ -38,7 +38,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	s := serve(t, sessions.New(db, limits.Lifetime, true))
+	s := serve(t, sessions.New(db, limits, true))
 	s.db = db
 	return s
 }
@@ -122,7 +122,7 @@ func TestCookie(t *testing.T) {
 	s := newSite(t)
 	for _, secure := range []bool{true, false} {
 		name := map[bool]string{true: secureCookie, false: "session"}[secure]
-		other := serve(t, sessions.New(s.db, limits.Lifetime, secure))
+		other := serve(t, sessions.New(s.db, limits, secure))
 		begun := other.get("/in", "").cookie
 		if begun == nil {
 			t.Fatal("no cookie")
@@ -245,7 +245,7 @@ func TestBeginThatFailsLeavesNoCookie(t *testing.T) {
 	s := newSite(t)
 	old := s.login("/in?name=Ann", "")
 	failing := errors.New("the disk is on fire")
-	broken := serve(t, sessions.New(failingBegin{s.db, failing}, limits.Lifetime, true))
+	broken := serve(t, sessions.New(failingBegin{s.db, failing}, limits, true))
 	var got error
 	broken.app.Get("/try", func(c *fiber.Ctx) error {
 		got = broken.Begin(c, "Bob")
@@ -380,7 +380,7 @@ func TestDataRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serve(t, sessions.New(db, limits.Lifetime, true))
+	s := serve(t, sessions.New(db, limits, true))
 	s.app.Get("/put", func(c *fiber.Ctx) error {
 		sess, err := s.Open(c)
 		if err != nil {
@@ -403,7 +403,7 @@ func TestDataRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	s = serve(t, sessions.New(db, limits.Lifetime, true))
+	s = serve(t, sessions.New(db, limits, true))
 	s.app.Get("/get", func(c *fiber.Ctx) error {
 		sess, err := s.Open(c)
 		if err != nil {

@@ -6,17 +6,41 @@ import (
 
 type accountPage struct {
 	Page
-	Minimum int    // characters of a password
-	Form    string // which form was refused: "password" or "delete"
+	Minimum  int    // characters of a password
+	Form     string // which form was refused: "password" or "delete"
+	Sessions []sessionRow
+	Events   []eventRow
 }
 
-// account shows what an account can change about itself.
+// account shows what an account can change about itself, where it is logged in,
+// and what has happened to it.
 func (s *Site) account(c *fiber.Ctx, v Visitor) error {
-	return c.Render("account", s.accountPage(c, v, ""))
+	p, err := s.accountPage(c, v, "")
+	if err != nil {
+		return err
+	}
+	return c.Render("account", p)
 }
 
-func (s *Site) accountPage(c *fiber.Ctx, v Visitor, refused string) accountPage {
-	return accountPage{Page: s.page(c, v, "Account"), Minimum: s.settings.PasswordMin, Form: refused}
+func (s *Site) accountPage(c *fiber.Ctx, v Visitor, refused string) (p accountPage, err error) {
+	p = accountPage{Page: s.page(c, v, "Account"), Minimum: s.settings.PasswordMin, Form: refused}
+	if p.Sessions, err = s.sessionRows(c, v.ID); err != nil {
+		return p, err
+	}
+	p.Events, err = s.eventRows(v.ID)
+	return p, err
+}
+
+// refuseAccount brings the page back with the form that was refused.
+func (s *Site) refuseAccount(c *fiber.Ctx, v Visitor, refused string, refusal error) error {
+	p, err := s.accountPage(c, v, refused)
+	if err != nil {
+		return err
+	}
+	if err := setRefusal(c, &p.Page, refusal); err != nil {
+		return err
+	}
+	return c.Render("account", p)
 }
 
 // changePassword takes the old and the new password. Every session of the
@@ -29,11 +53,7 @@ func (s *Site) changePassword(c *fiber.Ctx, v Visitor) error {
 	account, err := s.accounts.ChangePassword(c.UserContext(), v.ID, values[0], values[1], s.address(c))
 	s.event(c, "password change", account, v.Name, err)
 	if err != nil {
-		p := s.accountPage(c, v, "password")
-		if err := setRefusal(c, &p.Page, err); err != nil {
-			return err
-		}
-		return c.Render("account", p)
+		return s.refuseAccount(c, v, "password", err)
 	}
 	if err := s.begin(c, account); err != nil {
 		return err
@@ -55,11 +75,7 @@ func (s *Site) deleteAccount(c *fiber.Ctx, v Visitor) error {
 	err = s.accounts.Delete(c.UserContext(), v.ID, values[0], s.address(c))
 	s.event(c, "deletion", account, v.Name, err)
 	if err != nil {
-		p := s.accountPage(c, v, "delete")
-		if err := setRefusal(c, &p.Page, err); err != nil {
-			return err
-		}
-		return c.Render("account", p)
+		return s.refuseAccount(c, v, "delete", err)
 	}
 	if err := s.sessions.End(c); err != nil {
 		return err

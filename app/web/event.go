@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -22,17 +23,19 @@ func (s *Site) event(c *fiber.Ctx, what string, a accounts.Account, typed string
 	if a.ID != (accounts.ID{}) {
 		who = slog.Any("account", a)
 	}
-	s.writeEvent(c, what, err, who)
+	s.writeEvent(c, what, a.ID, err, who)
 }
 
 // eventBy writes the line for something that a visitor who is logged in did, or
 // was refused (OWASP ASVS 16.3.2): by whom, and in about what.
 func (s *Site) eventBy(c *fiber.Ctx, v Visitor, what string, err error, about ...slog.Attr) {
 	by := slog.Group("by", slog.String("id", v.ID.String()), slog.String("name", v.Name))
-	s.writeEvent(c, what, err, append([]slog.Attr{by}, about...)...)
+	s.writeEvent(c, what, v.ID, err, append([]slog.Attr{by}, about...)...)
 }
 
-func (s *Site) writeEvent(c *fiber.Ctx, what string, err error, about ...slog.Attr) {
+// writeEvent writes the line, and keeps what the owner of the account should
+// know of.
+func (s *Site) writeEvent(c *fiber.Ctx, what string, id accounts.ID, err error, about ...slog.Attr) {
 	outcome, level := "done", slog.LevelInfo
 	var rule *accounts.Error
 	switch {
@@ -40,6 +43,16 @@ func (s *Site) writeEvent(c *fiber.Ctx, what string, err error, about ...slog.At
 		outcome, level = outcomes[rule.Kind], slog.LevelWarn
 	case err != nil:
 		outcome, level = "failed", slog.LevelError
+	}
+	if eventWords[what] != "" && id != (accounts.ID{}) {
+		s.events.Note(accounts.Event{
+			Account: id,
+			At:      time.Now(),
+			What:    what,
+			Outcome: outcome,
+			Agent:   string(c.Request().Header.UserAgent()[:min(256, len(c.Request().Header.UserAgent()))]),
+			Address: s.address(c).String(),
+		})
 	}
 	attrs := append([]slog.Attr{slog.String("outcome", outcome)}, about...)
 	s.log.LogAttrs(c.Context(), level, what, append(attrs, slog.String("ip", s.address(c).String()))...)
@@ -52,4 +65,48 @@ var outcomes = map[accounts.Kind]string{
 	accounts.TooMany:  "throttled",
 	accounts.Busy:     "busy",
 	accounts.NotFound: "refused",
+}
+
+// eventWords are what the owner of an account reads of what happened to it. What
+// is not here is for the log alone.
+var eventWords = map[string]string{
+	"sign-up":              "Signed up",
+	"login":                "Logged in",
+	"logout":               "Logged out",
+	"proof":                "Proved with the password",
+	"password change":      "Changed the password",
+	"password reset":       "Set a new password with a link",
+	"session ended":        "Logged a browser out",
+	"other sessions ended": "Logged out everywhere else",
+}
+
+// eventRow is one line of what happened to an account.
+type eventRow struct {
+	At      time.Time // UTC
+	Words   string
+	Failed  string // why it did not come about, or empty
+	Browser string
+	Address string
+}
+
+// failures say why something did not come about.
+var failures = map[string]string{
+	"wrong":     "wrong password",
+	"throttled": "too many tries",
+	"busy":      "too much at once",
+	"refused":   "refused",
+	"failed":    "failed",
+}
+
+// eventRows returns what happened to an account, the newest first.
+func (s *Site) eventRows(id accounts.ID) ([]eventRow, error) {
+	events, err := s.events.Events(id)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]eventRow, len(events))
+	for i, e := range events {
+		rows[i] = eventRow{At: e.At, Words: eventWords[e.What], Failed: failures[e.Outcome], Browser: browser(e.Agent), Address: e.Address}
+	}
+	return rows, nil
 }

@@ -47,6 +47,8 @@ func setRefusal(c *fiber.Ctx, p *Page, err error) error {
 // holds only which one.
 var flashes = map[string]string{
 	"password": "Your password is changed. You are logged out everywhere else.",
+	"session":  "That browser is logged out.",
+	"others":   "You are logged out everywhere else.",
 	"deleted":  "Your account is deleted, with everything that belonged to it.",
 	"reset":    "Your password is set. You are logged in.",
 

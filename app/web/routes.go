@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -39,16 +40,21 @@ func (s *Site) routes() []route {
 		{"GET", "/account", loggedIn, s.account},
 		{"POST", "/account/password", loggedIn, s.changePassword},
 		{"POST", "/account/delete", loggedIn, s.deleteAccount},
+		{"POST", "/account/sessions/end-others", loggedIn | proved, s.endOthers},
+		{"POST", "/account/sessions/:key/end", loggedIn | proved, s.endSession}, // of others there is none
+
+		{"GET", "/prove", loggedIn, s.proveForm},
+		{"POST", "/prove", loggedIn | proved, s.proveDone},
 
 		{"GET", "/registrations", loggedIn, s.registrationList},
 		{"POST", "/registrations", loggedIn, s.register},
 		{"GET", "/registrations/:id/deregister", owner, s.deregisterForm},
 		{"POST", "/registrations/:id/deregister", owner, s.deregister},
 
-		{"GET", "/admin", administrator, s.admin},
-		{"GET", "/admin/accounts/:id", administrator, s.adminAccount},
-		{"GET", "/admin/accounts/:id/:action", administrator, s.adminConfirm},
-		{"POST", "/admin/accounts/:id/:action", administrator, s.adminAct},
+		{"GET", "/admin", administrator | proved, s.admin},
+		{"GET", "/admin/accounts/:id", administrator | proved, s.adminAccount},
+		{"GET", "/admin/accounts/:id/:action", administrator | proved, s.adminConfirm},
+		{"POST", "/admin/accounts/:id/:action", administrator | proved, s.adminAct},
 
 		{"GET", "/public/*", nobody, s.static},
 		{"GET", "/robots.txt", nobody, s.robots},
@@ -66,6 +72,8 @@ const (
 	owner                        // logged in; whether the thing is theirs, or they administer it, its rules say: 404 if not
 	administrator                // for others there is no such page: 404
 	nobody                       // the same for all: the session is not even read
+
+	proved who = 1 << 4 // beside another: and have proved lately who they are
 )
 
 // route registers the routes with Fiber. GET brings HEAD with it. A route that
@@ -91,7 +99,7 @@ func (s *Site) route() error {
 }
 
 func (r route) check() error {
-	if r.who < anyone || r.who > nobody {
+	if who := r.who &^ proved; who < anyone || who > nobody {
 		return fmt.Errorf("route %s %s does not say who may use it", r.method, r.path)
 	}
 	return nil
@@ -107,19 +115,22 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case r.who == loggedOut && v.LoggedIn():
+	switch who := r.who &^ proved; {
+	case who == loggedOut && v.LoggedIn():
 		return seeOther(c, "/")
-	case r.who == administrator && !v.Admin:
+	case who == administrator && !v.Admin:
 		if v.LoggedIn() {
 			s.eventBy(c, v, "back office", errNotAdministrator)
 		}
 		return fiber.ErrNotFound
-	case (r.who == loggedIn || r.who == owner) && !v.LoggedIn():
+	case (who == loggedIn || who == owner) && !v.LoggedIn():
 		if c.Method() == fiber.MethodPost {
 			return fiber.ErrUnauthorized
 		}
 		return seeOther(c, "/login?next="+url.QueryEscape(c.OriginalURL()))
+	}
+	if r.who&proved != 0 && time.Since(v.proved) >= proofLasts {
+		return s.askProof(c, v, r)
 	}
 	return r.serve(c, v)
 }

@@ -34,6 +34,7 @@ const (
 type Options struct {
 	Settings config.Settings
 	Accounts *accounts.Accounts
+	Events   accounts.EventStore
 	Sessions sessions.Store
 	Log      *slog.Logger
 	Disk     fs.FS // where views/ and public/ are, with --dev only
@@ -47,6 +48,7 @@ type Site struct {
 	log      *slog.Logger
 	app      *fiber.App
 	accounts *accounts.Accounts
+	events   accounts.EventStore
 	sessions *sessions.Sessions
 	public   func() (*public.Files, error)
 	proxies  []netip.Prefix
@@ -64,12 +66,17 @@ func New(o Options) (*Site, error) {
 		settings: o.Settings,
 		log:      o.Log,
 		accounts: o.Accounts,
-		sessions: sessions.New(o.Sessions, o.Settings.SessionLifetime, !o.Settings.Dev),
-		cookies:  newCookies(!o.Settings.Dev),
-		ids:      newRequestIDs(),
+		sessions: sessions.New(o.Sessions, sessions.Limits{
+			Idle:     o.Settings.SessionIdle,
+			Lifetime: o.Settings.SessionLifetime,
+		}, !o.Settings.Dev),
+		events:  o.Events,
+		cookies: newCookies(!o.Settings.Dev),
+		ids:     newRequestIDs(),
 
 		registrations: registrations.New(o.Registrations, nil),
 	}
+	s.sessions.Address = func(c *fiber.Ctx) string { return s.address(c).String() }
 	var err error
 	if s.proxies, err = o.Settings.Proxies(); err != nil {
 		return nil, err

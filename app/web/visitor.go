@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -16,6 +17,8 @@ type Visitor struct {
 	ID    accounts.ID // of the account
 	Name  string      // of the account, as typed
 	Admin bool        // the account is an administrator at this moment
+
+	proved time.Time // when the visitor last proved that they are the account
 }
 
 // LoggedIn reports whether the visitor is an account.
@@ -31,7 +34,7 @@ func (s *Site) visitor(c *fiber.Ctx) (Visitor, error) {
 	if err != nil {
 		return Visitor{}, err
 	}
-	return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin}, nil
+	return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin, proved: session.Proved}, nil
 }
 
 // address returns where the request comes from: the connection's address, or

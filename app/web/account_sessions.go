@@ -1,0 +1,89 @@
+package web
+
+import (
+	"encoding/hex"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/mileusna/useragent"
+
+	"latchkey/app/accounts"
+	"latchkey/app/sessions"
+)
+
+// sessionsShown is how many sessions of an account are listed, the newest.
+const sessionsShown = 100
+
+// sessionRow is one browser that is logged in.
+type sessionRow struct {
+	Key     string // in the address that ends it
+	Browser string // in plain words
+	Address string
+	Began   time.Time // UTC
+	Seen    time.Time
+	Here    bool // it is the one that looks at the list
+}
+
+// sessionRows lists where an account is logged in (OWASP ASVS 7.5.2).
+func (s *Site) sessionRows(c *fiber.Ctx, id accounts.ID) ([]sessionRow, error) {
+	list, err := s.sessions.List(sessions.Account(id), sessionsShown)
+	if err != nil {
+		return nil, err
+	}
+	here := s.sessions.Key(c)
+	rows := make([]sessionRow, len(list))
+	for i, one := range list {
+		rows[i] = sessionRow{
+			Key:     hex.EncodeToString(one.Key[:]),
+			Browser: browser(one.Agent),
+			Address: one.Address,
+			Began:   one.Began,
+			Seen:    one.Seen,
+			Here:    one.Key == here,
+		}
+	}
+	return rows, nil
+}
+
+// browser says in plain words what a browser says of itself.
+func browser(agent string) string {
+	ua := useragent.Parse(agent)
+	switch {
+	case ua.Name != "" && ua.OS != "":
+		return shown(ua.Name + " on " + ua.OS)
+	case ua.Name != "":
+		return shown(ua.Name)
+	}
+	return "An unknown browser"
+}
+
+// endSession ends one session of the visitor's own. A key of somebody else's
+// session is the key of none.
+func (s *Site) endSession(c *fiber.Ctx, v Visitor) error {
+	var key sessions.Key
+	if n, err := hex.Decode(key[:], []byte(c.Params("key"))); err != nil || n != len(key) {
+		return fiber.ErrNotFound
+	}
+	here := key == s.sessions.Key(c)
+	err := s.sessions.EndOne(sessions.Account(v.ID), key)
+	s.eventBy(c, v, "session ended", err)
+	if err != nil {
+		return err
+	}
+	if here {
+		return seeOther(c, "/")
+	}
+	s.flash(c, "session")
+	return seeOther(c, "/account")
+}
+
+// endOthers ends every session of the visitor but this one.
+func (s *Site) endOthers(c *fiber.Ctx, v Visitor) error {
+	err := s.sessions.EndOthers(sessions.Account(v.ID), s.sessions.Key(c))
+	s.eventBy(c, v, "other sessions ended", err)
+	if err != nil {
+		return err
+	}
+	s.flash(c, "others")
+	return seeOther(c, "/account")
+}
