@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,7 +41,8 @@ func exit(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "latchkey: %v (see latchkey --help)\n", errors.Unwrap(err))
 		return 2
 	}
-	fmt.Fprintf(stderr, "latchkey: %v\n", err)
+	// Two errors at once come joined by a line break.
+	fmt.Fprintf(stderr, "latchkey: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	return 1
 }
 
@@ -64,8 +66,9 @@ type usageError struct{ error }
 func (u usageError) Unwrap() error      { return u.error }
 func (usageError) Is(target error) bool { return target == errUsage }
 
-// patience is how long requests in hand may take once the server is to stop.
-const patience = 10 * time.Second
+// patience is how long requests in hand may take once the server is to stop. It
+// is longer than the web waits for a slow visitor.
+const patience = 15 * time.Second
 
 // serve runs the server until ctx ends. Then it stops in order: no new requests,
 // those in hand finished, the sweeper ended, the database closed.
@@ -119,10 +122,11 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	log.Info("stopping")
 	ending, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := site.Shutdown(ending); err != nil {
-		return err
-	}
-	return <-served
+	err = site.Shutdown(ending)
+	// Shutdown closes the listener of a server that serves. The signal may come
+	// before it does.
+	ln.Close()
+	return errors.Join(err, <-served)
 }
 
 // listenError says in one line why the address cannot be had.
