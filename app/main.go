@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -39,7 +40,8 @@ func exit(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "latchkey: %v (see latchkey --help)\n", errors.Unwrap(err))
 		return 2
 	}
-	fmt.Fprintf(stderr, "latchkey: %v\n", err)
+	// Two errors at once come joined by a line break.
+	fmt.Fprintf(stderr, "latchkey: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	return 1
 }
 
@@ -110,10 +112,11 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	log.Info("stopping")
 	ending, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := site.Shutdown(ending); err != nil {
-		return err
-	}
-	return <-served
+	err = site.Shutdown(ending)
+	// Shutdown closes the listener of a server that serves. The signal may come
+	// before it does.
+	ln.Close()
+	return errors.Join(err, <-served)
 }
 
 // listenError says in one line why the address cannot be had.

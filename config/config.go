@@ -21,11 +21,11 @@ import (
 // Settings are all that can be set. The zero of nothing is meant: Parse fills
 // every field. They are safe for a public server as they are by default.
 type Settings struct {
-	Addr            string        `env:"ADDR" default:"127.0.0.1:3000" placeholder:"HOST:PORT" help:"Address to listen on. Port 0 takes a free one."`
-	Database        string        `env:"DATABASE" default:"data/latchkey.db" placeholder:"FILE" help:"File that keeps everything. It and its folder are made when missing."`
+	Addr            string        `env:"ADDR" default:"127.0.0.1:3000" help:"Address to listen on. Port 0 takes a free one."`
+	Database        string        `env:"DATABASE" default:"data/latchkey.db" help:"File that keeps everything. It and its folder are made when missing."`
 	Dev             bool          `env:"DEV" help:"For your own machine: views and public files from disk, the browser reloads, a name logs in without a password."`
 	Title           string        `env:"TITLE" default:"store" help:"The site's title."`
-	Origin          string        `env:"ORIGIN" default:"http://localhost:3000" placeholder:"URL" help:"The https address people use."`
+	Origin          string        `env:"ORIGIN" default:"http://localhost:3000" help:"The https address people use."`
 	SessionIdle     time.Duration `env:"SESSION_IDLE" default:"168h" help:"A session ends when it was not used for so long."`
 	SessionLifetime time.Duration `env:"SESSION_LIFETIME" default:"720h" help:"A session ends after so long, used or not."`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES" placeholder:"IP" help:"Addresses or networks of your own proxies, whose X-Forwarded-For is believed."`
@@ -61,9 +61,14 @@ func Parse(args []string, stdout io.Writer) (Settings, error) {
 		return Settings{}, ErrHelp
 	}
 	if err != nil {
+		// What was typed may stand in the error, line breaks and all.
+		return Settings{}, errors.New(strings.Join(strings.Fields(err.Error()), " "))
+	}
+	if err := cli.Settings.check(); err != nil {
 		return Settings{}, err
 	}
-	return cli.Settings, cli.Settings.check()
+	cli.Settings.Origin, err = origin(cli.Settings.Origin)
+	return cli.Settings, err
 }
 
 // check returns the first thing that is wrong, as one line that names its flag.
@@ -124,23 +129,31 @@ func (s Settings) checkTitle() error {
 }
 
 func (s Settings) checkOrigin() error {
-	u, err := url.Parse(s.Origin)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%q is not an address like https://example.com", s.Origin)
+	_, err := origin(s.Origin)
+	return err
+}
+
+// origin returns an address as browsers write it in the Origin header: lower
+// case, without the usual port, without a path.
+func origin(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#") {
+		return "", fmt.Errorf("%q is not an address like https://example.com", text)
 	}
 	switch {
 	case u.Scheme == "https":
-		return nil
 	case u.Scheme == "http" && Loopback(u.Hostname()):
-		return nil
 	case u.Scheme == "http":
-		return fmt.Errorf("%q must begin with https: browsers keep no session over plain http, except on localhost", s.Origin)
+		return "", fmt.Errorf("%q must begin with https: browsers keep no session over plain http, except on localhost", text)
+	default:
+		return "", fmt.Errorf("%q must begin with https", text)
 	}
-	return fmt.Errorf("%q must begin with https", s.Origin)
+	host, usual := strings.ToLower(u.Host), map[string]string{"https": ":443", "http": ":80"}
+	return u.Scheme + "://" + strings.TrimSuffix(host, usual[u.Scheme]), nil
 }
 
 // HTTPS reports whether people reach the site over https.
-func (s Settings) HTTPS() bool { return strings.HasPrefix(strings.ToLower(s.Origin), "https:") }
+func (s Settings) HTTPS() bool { return strings.HasPrefix(s.Origin, "https:") }
 
 // checkLimit asks for a second at least, because cookies count in seconds, and
 // for ten years at most, because what is meant as "never" must not overflow.

@@ -21,7 +21,7 @@ func (s *Site) loginForm(c *fiber.Ctx, v Visitor) error {
 }
 
 func (s *Site) loginPage(c *fiber.Ctx, v Visitor, name, next string) loginPage {
-	p := loginPage{Page: s.page(c, v, "Log in"), Name: name, Next: next}
+	p := loginPage{Page: s.page(c, v, "Log in"), Name: shown(name), Next: next}
 	p.Bare = true
 	return p
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -31,6 +32,10 @@ func (s *Site) page(c *fiber.Ctx, v Visitor, title string) Page {
 func seeOther(c *fiber.Ctx, path string) error {
 	return c.Redirect(path, fiber.StatusSeeOther)
 }
+
+// shown returns what was typed as it may stand in a page: what is no text would
+// make the whole page none.
+func shown(typed string) string { return strings.ToValidUTF8(typed, "\uFFFD") }
 
 // form reads the fields of a form, in the order asked for, copied, so that they
 // outlive the request. Only the body counts: Fiber's FormValue looks into the
