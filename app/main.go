@@ -65,8 +65,9 @@ type usageError struct{ error }
 func (u usageError) Unwrap() error      { return u.error }
 func (usageError) Is(target error) bool { return target == errUsage }
 
-// patience is how long requests in hand may take once the server is to stop.
-const patience = 10 * time.Second
+// patience is how long requests in hand may take once the server is to stop. It
+// is longer than the web waits for a slow visitor.
+const patience = 15 * time.Second
 
 // serve runs the server until ctx ends. Then it stops in order: no new requests,
 // those in hand finished, the sweeper ended, the database closed.

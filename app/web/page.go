@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 // Page is what every view is given. The data of a page embed it.
@@ -47,7 +48,8 @@ func form(c *fiber.Ctx, fields ...string) ([]string, error) {
 	if !bytes.EqualFold(bytes.TrimSpace(kind), []byte(fiber.MIMEApplicationForm)) {
 		return nil, &Refusal{Status: fiber.StatusBadRequest, Message: "This address takes a form only."}
 	}
-	args := c.Request().PostArgs()
+	var args fasthttp.Args // the request's own are read only if the type is in lower case
+	args.ParseBytes(c.Request().Body())
 	values := make([]string, len(fields))
 	for i, field := range fields {
 		all := args.PeekMulti(field)

@@ -85,6 +85,7 @@ func New(o Options) (*Site, error) {
 	s.route()
 	server := s.app.Server()
 	server.Handler = s.known(s.app.Handler())
+	server.HeaderReceived = lastOfConnection
 	server.CloseOnShutdown = true // keep-alive connections would hold up Shutdown
 	return s, nil
 }

@@ -338,6 +338,7 @@ func TestSecurityHeaders(t *testing.T) {
 			{request{to: "POST /login", form: "name=a&name=b"}, 400},
 			{request{to: "POST /login", form: "name=Bob"}, 303},
 			{request{to: "POST /login", form: "name=Bob", header: foreign}, 403},
+			{request{to: "POST /login", form: "name=" + strings.Repeat("x", 64<<10)}, 413},
 			{request{to: "GET /test/panic"}, 500},
 			{request{to: "GET /test/ended"}, 401},
 		} {
