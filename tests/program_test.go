@@ -529,3 +529,29 @@ func TestAFreshFileLetsNobodyIn(t *testing.T) {
 		t.Error("a fresh file holds an account")
 	}
 }
+
+// The signal may come in the first moment of a process, from a supervisor that changes its mind.
+func TestSignalAtTheStart(t *testing.T) {
+	t.Parallel()
+	database := filepath.Join(t.TempDir(), "data", "latchkey.db")
+	for range 50 {
+		c := exec.Command(binary, "--addr=127.0.0.1:0", "--database", database)
+		c.Env = bareEnvironment()
+		stderr, err := c.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		watchdog := time.AfterFunc(patience, func() { c.Process.Kill() })
+		// One byte is the start of the record that it listens: no moment is earlier.
+		io.ReadFull(stderr, make([]byte, 1))
+		c.Process.Signal(syscall.SIGTERM)
+		rest, _ := io.ReadAll(stderr)
+		err = c.Wait()
+		if !watchdog.Stop() || err != nil {
+			t.Fatalf("it did not end well: %v\n%s", err, rest)
+		}
+	}
+}
