@@ -297,19 +297,16 @@ func TestEnd(t *testing.T) {
 // A request that began before the logout and saves after it.
 func TestSaveAfterEndDoesNotRevive(t *testing.T) {
 	s := newSite(t)
-	for _, test := range []struct{ name, meanwhile string }{
-		{"logout", "/out"},
-		{"login anew", "/in?name=Bob"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+	for slow, meanwhile := range map[string]string{"/slow/logout": "/out", "/slow/login": "/in?name=Bob"} {
+		t.Run(slow, func(t *testing.T) {
 			opened, goOn, saved := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-			s.app.Get("/slow/"+test.meanwhile, func(c *fiber.Ctx) error {
+			s.app.Get(slow, func(c *fiber.Ctx) error {
 				sess, err := s.Open(c)
+				close(opened)
 				if err != nil {
 					saved <- err
 					return nil
 				}
-				close(opened)
 				<-goOn
 				sess.Set("x", 1)
 				saved <- sess.Save()
@@ -319,10 +316,10 @@ func TestSaveAfterEndDoesNotRevive(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				s.get(strings.SplitAfter("/slow/"+test.meanwhile, "?")[0], id)
+				s.get(slow, id)
 			}()
 			<-opened
-			s.get(test.meanwhile, id)
+			s.get(meanwhile, id)
 			close(goOn)
 			if err := <-saved; !errors.Is(err, sessions.ErrEnded) {
 				t.Errorf("the save says %v", err)
