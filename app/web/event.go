@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"latchkey/app/accounts"
+	"latchkey/app/sessions"
 )
 
 // event writes the line for something that happened to an account, or failed to
@@ -19,6 +20,8 @@ func (s *Site) event(c *fiber.Ctx, what string, a accounts.Account, typed string
 	switch {
 	case errors.As(err, &rule):
 		outcome, level = outcomes[rule.Kind], slog.LevelWarn
+	case errors.Is(err, sessions.ErrEnded): // the account changed after it was proved
+		outcome, level = "refused", slog.LevelWarn
 	case err != nil:
 		outcome, level = "failed", slog.LevelError
 	}
