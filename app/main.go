@@ -11,6 +11,8 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,7 +43,8 @@ func exit(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "latchkey: %v (see latchkey --help)\n", errors.Unwrap(err))
 		return 2
 	}
-	fmt.Fprintf(stderr, "latchkey: %v\n", err)
+	// Two errors at once come joined by a line break.
+	fmt.Fprintf(stderr, "latchkey: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	return 1
 }
 
@@ -68,8 +71,12 @@ type usageError struct{ error }
 func (u usageError) Unwrap() error      { return u.error }
 func (usageError) Is(target error) bool { return target == errUsage }
 
-// patience is how long requests in hand may take once the server is to stop.
-const patience = 10 * time.Second
+// patience is how long requests in hand may take once the server is to stop. It
+// is longer than the web waits for a slow visitor.
+const patience = 15 * time.Second
+
+// memoryLimit is what the garbage collector holds the heap to, in bytes.
+const memoryLimit = 120 << 20
 
 // serve runs the server until ctx ends. Then it stops in order: no new requests,
 // those in hand finished, the sweeper ended, the operator's commands too, the
@@ -81,8 +88,18 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	site, err := web.New(web.Options{Settings: settings, Accounts: people, Events: db.Accounts(), Sessions: db, Log: log, Disk: os.DirFS("."),
-		Registrations: db.Registrations(),
+	// Each password that is hashed leaves 19 MiB behind; the limit has them collected
+	// before the next are asked for. Pages alone never come near it.
+	debug.SetMemoryLimit(memoryLimit)
+	db.Report = func(err error) { log.Error("write behind", "error", err) }
+	site, err := web.New(web.Options{
+		Settings:      settings,
+		Accounts:      people,
+		Events:        db.Accounts(),
+		Sessions:      db,
+		Registrations: db.Registrations(), // the example
+		Log:           log,
+		Disk:          os.DirFS("."),
 	})
 	if err != nil {
 		return err
@@ -119,10 +136,11 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	log.Info("stopping")
 	ending, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := site.Shutdown(ending); err != nil {
-		return err
-	}
-	return <-served
+	err = site.Shutdown(ending)
+	// Shutdown closes the listener of a server that serves. The signal may come
+	// before it does.
+	ln.Close()
+	return errors.Join(err, <-served)
 }
 
 // open opens the database, and what applies the rules to the accounts in it.

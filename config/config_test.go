@@ -142,7 +142,7 @@ func TestWrongValues(t *testing.T) {
 		},
 		"--session-idle":     {"", "0", "0s", "-1h", "999ms", "168", "1d", "soon", "87601h", "9999999h", "1h\n2h"},
 		"--session-lifetime": {"", "0", "0s", "-1h", "999ms", "720", "1d", "soon", "87601h", "9999999h", "1h\n2h"},
-		"--password-min":     {"", "7", "65", "-15", "many", "15.5"},
+		"--password-min":     {"", "0", "7", "-8", "65", "8.5", "eight", "0x7", "99999999999999999999", "8\n9"},
 		"--trusted-proxies":  {"proxy.example.com", "10.0.0.0/33", "10.0.0.256", "10.0.0.1:80", "fe80::1%eth0", "::/129", "10.0.0.1,x", "*", "10.0.0.1\n10.0.0.2"},
 	} {
 		for _, value := range values {

@@ -59,9 +59,17 @@ func Embedded() (*Files, error) { return Load(embedded) }
 func Load(fsys fs.FS) (*Files, error) {
 	f := &Files{urls: map[string]string{}, files: map[string]File{}, names: map[string]File{}}
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
-		ext := path.Ext(name)
-		if err != nil || entry.IsDir() || ext == ".go" || strings.HasPrefix(path.Base(name), ".") {
+		if err != nil {
 			return err
+		}
+		if hidden := strings.HasPrefix(entry.Name(), ".") && name != "."; hidden && entry.IsDir() {
+			return fs.SkipDir
+		} else if hidden {
+			return nil
+		}
+		ext := path.Ext(name)
+		if entry.IsDir() || ext == ".go" {
+			return nil
 		}
 		kind, known := types[ext]
 		if !known {

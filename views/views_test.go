@@ -16,6 +16,16 @@ import (
 // data has a field for whatever place of a page a value may come to.
 type data struct{ Name, URL string }
 
+var constants = views.Constants{
+	Site: `The "<Store>"`,
+	Asset: func(name string) string {
+		if name == "none.css" {
+			return ""
+		}
+		return "/public/" + name
+	},
+}
+
 // disk returns a folder with those views, and the Views that read it.
 func disk(t *testing.T, pages map[string]string) (string, *views.Views) {
 	t.Helper()
@@ -23,7 +33,7 @@ func disk(t *testing.T, pages map[string]string) (string, *views.Views) {
 	for name, text := range pages {
 		write(t, folder, name, text)
 	}
-	return folder, views.Disk(os.DirFS(folder))
+	return folder, views.Disk(os.DirFS(folder), constants)
 }
 
 func write(t *testing.T, folder, name, text string) {
@@ -95,6 +105,38 @@ func TestEscapingFitsTheContext(t *testing.T) {
 	}
 }
 
+// The title is the operator's own, and has its quotes and brackets too.
+func TestConstants(t *testing.T) {
+	const shown = `The &#34;&lt;Store&gt;&#34;`
+	folder, v := disk(t, map[string]string{
+		"layout": `<title>{{site}}</title>{{template "page" .}}`,
+		"index":  `{{if .Name}}{{site}}{{else if .URL}}<a title="{{site}}">{{else}}{{with "x"}}{{range 2}}<link href="{{asset "site.css"}}">{{end}}{{end}}{{end}}`,
+		"part":   `{{define "inner"}}<b>{{site}}</b>{{end}}{{template "inner"}}`,
+		"piped":  `<p title="{{site | printf "%s!"}}">`,
+	})
+	for _, test := range []struct {
+		page string
+		data data
+		want string
+	}{
+		{"index", data{Name: "n"}, shown},
+		{"index", data{URL: "u"}, `<a title="` + shown + `">`},
+		{"index", data{}, `<link href="/public/site.css"><link href="/public/site.css">`},
+		{"part", data{}, `<b>` + shown + `</b>`},
+		{"piped", data{}, `<p title="The &#34;&lt;Store&gt;&#34;!">`},
+	} {
+		got, err := render(v, test.page, test.data)
+		if want := `<title>` + shown + `</title>` + test.want; err != nil || got != want {
+			t.Errorf("%s with %+v: %v\n%s, want\n%s", test.page, test.data, err, got, want)
+		}
+	}
+	// A file that is not there is found when views are loaded, not by visitors.
+	write(t, folder, "part", `{{if .Name}}{{else}}<link href="{{asset "none.css"}}">{{end}}`)
+	if got, err := render(v, "index", data{}); err == nil || !strings.Contains(err.Error(), "none.css") || got != "" {
+		t.Errorf("%v, %s", err, got)
+	}
+}
+
 // Fiber's engine shares one function between requests that put a page into the
 // layout; here each page has its own from the start.
 func TestConcurrentRendersDoNotMix(t *testing.T) {
@@ -121,16 +163,15 @@ func TestConcurrentRendersDoNotMix(t *testing.T) {
 }
 
 func TestConcurrentRendersOfTheEmbedded(t *testing.T) {
-	v := views.Embedded()
+	v := views.Embedded(constants)
 	if err := v.Load(); err != nil {
 		t.Fatal(err)
 	}
 	type visitor struct{ Name string }
-	type assets struct{ Style, Icon, TouchIcon string }
 	type page struct {
-		Site, Title, Flash, DevScript, Nonce string
-		Visitor                              visitor
-		Assets                               assets
+		Title, Flash, Nonce string
+		Bare                bool
+		Visitor             visitor
 	}
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -141,7 +182,7 @@ func TestConcurrentRendersOfTheEmbedded(t *testing.T) {
 				view, heading, not = "logout", not, "<h1>"+heading
 			}
 			for range 200 {
-				got, err := render(v, view, page{Site: "store", Visitor: visitor{name}})
+				got, err := render(v, view, page{Bare: true, Visitor: visitor{name}})
 				if err != nil || strings.Count(got, "Ann") != strings.Count(got, name) || !strings.Contains(got, heading) || strings.Contains(got, not) {
 					t.Errorf("%s for %s: %v\n%s", view, name, err, got)
 					return
@@ -210,7 +251,7 @@ func TestLoadKeepsWhatItHas(t *testing.T) {
 }
 
 func TestRenderRefuses(t *testing.T) {
-	v := views.Embedded()
+	v := views.Embedded(constants)
 	if _, err := render(v, "index", nil); err == nil {
 		t.Error("views that are not loaded were rendered")
 	}
@@ -236,7 +277,7 @@ func TestEveryViewIsEmbedded(t *testing.T) {
 	if err != nil || len(names) < 5 {
 		t.Fatalf("%q, %v", names, err)
 	}
-	v := views.Embedded()
+	v := views.Embedded(constants)
 	if err := v.Load(); err != nil {
 		t.Fatal(err)
 	}

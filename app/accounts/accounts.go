@@ -13,7 +13,7 @@ type Settings struct {
 	Title       string        // of the site; no part of a password
 	MinPassword int           // code points, 8 to 128; zero: 15
 	Cost        Cost          // of a password hash; zero: DefaultCost
-	Hashes      int           // passwords worked on at once; zero: one less than cores
+	Hashes      int           // passwords worked on at once; zero: one less than cores, 2 at most
 	HashWait    time.Duration // longest wait for a turn; zero: 3 s
 	SignUps     int           // an hour from one address network; zero: 10
 	Dev         bool          // one's own machine: LogInDev works

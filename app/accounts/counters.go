@@ -38,9 +38,9 @@ func (r rule) wait(n int) time.Duration {
 // It keeps rule.max keys. When it is full, the key with the fewest tries goes
 // first, the longest untouched among equals. So whoever wants the counter of a
 // victim forgotten must bring every other key to as many tries, and a try is
-// counted only while its password is checked: at 20 ms each, pushing one
-// counter of five tries out of 32,768 keys takes the whole server for 45
-// minutes, where the wait is 15 seconds.
+// counted only if its password is checked, at 20 ms and more: pushing one counter
+// of five tries out of 32,768 keys takes the whole server for 20 minutes at
+// least, to save a wait of 15 seconds.
 type counters struct {
 	rule   rule
 	keys   map[key]*list.Element

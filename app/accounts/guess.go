@@ -8,8 +8,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// enoughBits is what a password must be worth: some 10^9 guesses, which is in
-// the upper part of zxcvbn's score 3, "safely unguessable".
+// enoughBits is what a password must be worth: some 10^9 guesses, in the
+// middle of zxcvbn's score 3, "safely unguessable".
 const enoughBits = 30
 
 // guessBits estimates how many guesses a password withstands, as a logarithm to

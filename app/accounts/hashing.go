@@ -13,10 +13,10 @@ const (
 )
 
 // hashing lets few passwords be worked on at once, so that a core is left for
-// pages, and memory stays near one hash for each turn: the argon2 of x/crypto
-// allocates its 19 MiB anew each time, and the collector takes them back about
-// as fast, since so large an allocation makes it run. Those who wait cost a
-// goroutine each, and come up in the order in which they came.
+// pages and memory stays small: the argon2 of x/crypto allocates its 19 MiB anew
+// each time, and what the collector has not yet taken back makes it some 55 MiB
+// for each turn at the peak. Those who wait cost a goroutine each, and come up in
+// the order in which they came.
 type hashing struct {
 	turns   chan struct{}
 	waiting chan struct{}
@@ -24,10 +24,10 @@ type hashing struct {
 }
 
 // newHashing makes turns for atOnce; zero means one less than there are cores,
-// but one at least.
+// but one at least and, to stay below 150 MiB, two at most.
 func newHashing(atOnce int, longest time.Duration) *hashing {
 	if atOnce == 0 {
-		atOnce = max(1, runtime.GOMAXPROCS(0)-1)
+		atOnce = min(max(1, runtime.GOMAXPROCS(0)-1), 2)
 	}
 	return &hashing{
 		turns:   make(chan struct{}, atOnce),

@@ -38,8 +38,8 @@ func (s *Accounts) CheckReset(secret string) (Account, error) {
 
 // Reset sets the password of the account, uses the secret up, and ends all
 // sessions of the account. A password that is refused leaves the secret as it
-// was. It returns the account as it is now. The refusals are ErrReset, Invalid
-// for the password, and Busy.
+// was. It returns the account as it is now, which may be logged in at once. The
+// refusals are ErrReset, Invalid for the password, and Busy.
 func (s *Accounts) Reset(ctx context.Context, secret, chosen string) (Account, error) {
 	a, err := s.CheckReset(secret) // before the costly work
 	if err != nil {

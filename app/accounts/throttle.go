@@ -36,7 +36,7 @@ func signUpRule(anHour int) rule { // sign-ups from an address network
 	return rule{free: anHour - 1, first: each, most: each, regain: each, forget: 2 * time.Hour, max: 8_192}
 }
 
-// throttle slows guessing. What it knows is in memory, some 20 MiB at most, and
+// throttle slows guessing. What it knows is in memory, some 16 MiB at most, and
 // a restart forgets it: whoever can restart the server needs no guessing.
 type throttle struct {
 	clock    func() time.Time
@@ -74,7 +74,7 @@ func newKey(parts ...string) key {
 // network returns the part of an address that one customer of a provider
 // commands: /24 of IPv4, /64 of IPv6.
 func network(from netip.Addr) string {
-	from = from.Unmap().WithZone("")
+	from = from.Unmap()
 	size := 64
 	if from.Is4() {
 		size = 24

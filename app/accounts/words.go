@@ -20,12 +20,12 @@ type words struct {
 }
 
 // loadWords reads the lists of zxcvbn: passwords that have leaked, English
-// words, names. It takes some 20 ms and 3 MiB, so it waits for the first
+// words, names. It takes some 50 ms and 4 MiB, so it waits for the first
 // password that is chosen.
 //
 // Only zxcvbn's data is used. Its matchers load the lists when the process
-// starts, which alone takes longer than a start may, and some passwords of 64
-// characters keep them busy for a second and more.
+// starts, which alone takes 80 ms, and some passwords of 64 characters keep them
+// busy for more than a second.
 func loadWords() (words, error) {
 	w := words{bits: make(map[string]float32, 64_000)}
 	for _, name := range []string{"Passwords", "English", "FemaleNames", "MaleNames", "Surnames"} {

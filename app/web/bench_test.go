@@ -32,7 +32,7 @@ func BenchmarkIndex(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	site, err := New(Options{Settings: settings, Accounts: people, Sessions: db, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+	site, err := New(Options{Settings: settings, Accounts: people, Events: db.Accounts(), Sessions: db, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 		Registrations: db.Registrations(),
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"latchkey/app/accounts"
+	"latchkey/app/sessions"
 )
 
 // event writes the line for something that happened to an account, or failed to
@@ -41,6 +42,8 @@ func (s *Site) writeEvent(c *fiber.Ctx, what string, id accounts.ID, err error, 
 	switch {
 	case errors.As(err, &rule):
 		outcome, level = outcomes[rule.Kind], slog.LevelWarn
+	case errors.Is(err, sessions.ErrEnded): // the account or the session changed meanwhile
+		outcome, level = "refused", slog.LevelWarn
 	case err != nil:
 		outcome, level = "failed", slog.LevelError
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -47,7 +46,7 @@ func newGuard(settings config.Settings) (*guard, error) {
 		g.always = append(g.always, [2]string{"Strict-Transport-Security", strict})
 	}
 	// Behind a proxy that rewrites Host the origin would look like a stranger's.
-	if err := g.cross.AddTrustedOrigin(strings.TrimSuffix(settings.Origin, "/")); err != nil {
+	if err := g.cross.AddTrustedOrigin(settings.Origin); err != nil {
 		return nil, fmt.Errorf("--origin: %w", err)
 	}
 	return g, nil

@@ -20,7 +20,7 @@ func (s *Site) loginForm(c *fiber.Ctx, v Visitor) error {
 }
 
 func (s *Site) loginPage(c *fiber.Ctx, v Visitor, name, next string) loginPage {
-	p := loginPage{Page: s.page(c, v, "Log in"), Name: name, Next: next, Dev: s.settings.Dev}
+	p := loginPage{Page: s.page(c, v, "Log in"), Name: shown(name), Next: next, Dev: s.settings.Dev}
 	p.Bare = true
 	return p
 }

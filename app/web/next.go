@@ -24,8 +24,10 @@ func localPath(next string) string {
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Fragment != "" {
 		return ""
 	}
-	// Double slashes and dots are not needed and are read in many ways.
-	if clean := path.Clean(u.Path); clean != u.Path && clean+"/" != u.Path {
+	// Double slashes and dots are not needed and are read in many ways. u.Path is
+	// decoded: some proxies decode before they pass an address on.
+	clean := path.Clean(u.Path)
+	if strings.Contains(u.Path, `\`) || clean != u.Path && (clean == "/" || clean+"/" != u.Path) {
 		return ""
 	}
 	return next

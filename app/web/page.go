@@ -3,9 +3,11 @@ package web
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"latchkey/app/accounts"
 )
@@ -82,6 +84,10 @@ func seeOther(c *fiber.Ctx, path string) error {
 	return c.Redirect(path, fiber.StatusSeeOther)
 }
 
+// shown returns what was typed as it may stand in a page: what is no text would
+// make the whole page none.
+func shown(typed string) string { return strings.ToValidUTF8(typed, "\uFFFD") }
+
 // form reads the fields of a form, in the order asked for, copied, so that they
 // outlive the request. Only the body counts: Fiber's FormValue looks into the
 // query string first, and a password must not be taken from an address. A field
@@ -92,7 +98,8 @@ func form(c *fiber.Ctx, fields ...string) ([]string, error) {
 	if !bytes.EqualFold(bytes.TrimSpace(kind), []byte(fiber.MIMEApplicationForm)) {
 		return nil, &Refusal{Status: fiber.StatusBadRequest, Message: "This address takes a form only."}
 	}
-	args := c.Request().PostArgs()
+	var args fasthttp.Args // the request's own are read only if the type is in lower case
+	args.ParseBytes(c.Request().Body())
 	values := make([]string, len(fields))
 	for i, field := range fields {
 		all := args.PeekMulti(field)

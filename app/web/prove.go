@@ -18,12 +18,12 @@ const proofField = "proof"
 
 type provePage struct {
 	Page
-	Post   string  // where the form goes
-	Fields []field // what was typed into the form that this one interrupts
-	Dev    bool    // the password may stay empty
+	Post   string        // where the form goes
+	Fields []hiddenField // what was typed into the form that this one interrupts
+	Dev    bool          // the password may stay empty
 }
 
-type field struct{ Name, Value string }
+type hiddenField struct{ Name, Value string }
 
 // askProof stands before a route that asks for a proof. It shows a form for the
 // password, which goes to the same address and holds what was posted there; with
@@ -66,7 +66,7 @@ func (s *Site) provePage(c *fiber.Ctx, v Visitor, posted *fasthttp.Args) provePa
 		switch string(name) {
 		case proofField, "password", "old", "new": // never in a page
 		default:
-			p.Fields = append(p.Fields, field{shown(string(name)), shown(string(value))})
+			p.Fields = append(p.Fields, hiddenField{shown(string(name)), shown(string(value))})
 		}
 	}
 	return p
@@ -81,7 +81,7 @@ func (s *Site) proveForm(c *fiber.Ctx, v Visitor) error {
 	if time.Since(v.proved) < proofLasts {
 		return seeOther(c, next)
 	}
-	p := provePage{Page: s.page(c, v, "Is it you?"), Post: "/prove", Fields: []field{{"next", next}}, Dev: s.settings.Dev}
+	p := provePage{Page: s.page(c, v, "Is it you?"), Post: "/prove", Fields: []hiddenField{{"next", next}}, Dev: s.settings.Dev}
 	return c.Render("prove", p)
 }
 

@@ -30,8 +30,7 @@ type errorPage struct {
 }
 
 // refuse turns an error into a page and a line of the log. A refusal shows its
-// own sentence; of a fault the visitor sees an id, and the log has the rest. It
-// is Fiber's error handler too, for what is refused before any route.
+// own sentence; of a fault the visitor sees an id, and the log has the rest.
 func (s *Site) refuse(c *fiber.Ctx, err error) error {
 	r, fault := explain(err)
 	id := s.ids.next()
@@ -61,6 +60,13 @@ func (s *Site) refuse(c *fiber.Ctx, err error) error {
 	return nil
 }
 
+// refuseUnread is Fiber's error handler. Errors of routes are dealt with before
+// they come here; what is left is what the server refuses before any route.
+func (s *Site) refuseUnread(c *fiber.Ctx, err error) error {
+	linger(c)
+	return s.refuse(c, err)
+}
+
 // setRetryAfter says when to try again, in whole seconds, if d is not zero.
 func setRetryAfter(c *fiber.Ctx, d time.Duration) {
 	if d > 0 {
@@ -82,7 +88,10 @@ func explain(err error) (r *Refusal, fault error) {
 		if !ok {
 			message = messages[fiber.StatusBadRequest]
 		}
-		return &Refusal{Status: known.Code, Message: message}, nil
+		if known.Code >= fiber.StatusInternalServerError {
+			fault = err
+		}
+		return &Refusal{Status: known.Code, Message: message}, fault
 	case errors.Is(err, sessions.ErrEnded):
 		return &Refusal{Status: fiber.StatusUnauthorized, Message: "Your session has ended. Please log in again."}, nil
 	case errors.Is(err, sessions.ErrFull):

@@ -18,7 +18,7 @@ func (s *Site) signupForm(c *fiber.Ctx, v Visitor) error {
 }
 
 func (s *Site) signupPage(c *fiber.Ctx, v Visitor, name, next string) signupPage {
-	p := signupPage{Page: s.page(c, v, "Sign up"), Name: name, Next: next, Minimum: s.settings.PasswordMin}
+	p := signupPage{Page: s.page(c, v, "Sign up"), Name: shown(name), Next: next, Minimum: s.settings.PasswordMin}
 	p.Bare = true
 	return p
 }

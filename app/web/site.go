@@ -90,7 +90,7 @@ func New(o Options) (*Site, error) {
 	}
 	s.app = fiber.New(fiber.Config{
 		Views:                        pages,
-		ErrorHandler:                 s.refuse,
+		ErrorHandler:                 s.refuseUnread,
 		BodyLimit:                    bodyLimit,
 		ReadBufferSize:               headerLimit,
 		ReadTimeout:                  readTimeout,
@@ -107,6 +107,7 @@ func New(o Options) (*Site, error) {
 	}
 	server := s.app.Server()
 	server.Handler = s.known(s.app.Handler())
+	server.HeaderReceived = lastOfConnection
 	server.CloseOnShutdown = true // keep-alive connections would hold up Shutdown
 	return s, nil
 }
@@ -160,7 +161,7 @@ func folder(disk fs.FS, name string) (fs.FS, error) {
 
 // Serve answers requests on ln until Shutdown or a fault of the listener.
 func (s *Site) Serve(ln net.Listener) error {
-	if err := s.app.Server().Serve(ln); err != nil {
+	if err := s.app.Server().Serve(lingering{ln}); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil

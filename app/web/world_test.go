@@ -28,8 +28,6 @@ import (
 	"latchkey/config"
 )
 
-const password = "zebra 77 walks slowly home"
-
 // world is a site on a file of its own, with one account of each kind, all with
 // the same password, and a cookie for each.
 type world struct {
@@ -61,7 +59,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	settings := config.Settings{Title: "store", Origin: "https://example.com", PasswordMin: 15, SessionIdle: limits.Idle, SessionLifetime: limits.Lifetime}
-	w.Site, err = New(Options{Settings: settings, Accounts: people, Sessions: w.db, Log: slog.New(slog.NewJSONHandler(w.lines, nil)),
+	w.Site, err = New(Options{Settings: settings, Accounts: people, Events: w.db.Accounts(), Sessions: w.db, Log: slog.New(slog.NewJSONHandler(w.lines, nil)),
 		Registrations: w.db.Registrations(),
 	})
 	if err != nil {
@@ -115,7 +113,7 @@ func (w *world) logIn(name string) {
 	rand.Read(random[:])
 	id := base64.RawURLEncoding.EncodeToString(random[:])
 	now := time.Now()
-	w.must(w.db.Begin(id, "", sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: now, Seen: now}, nil))
+	w.must(w.db.Begin(id, "", sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: now, Seen: now, Proved: now}, nil))
 	w.cookies[name] = "__Host-session=" + id
 }
 

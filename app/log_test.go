@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// What failed, and what happened to accounts, is on record before the next
+// step; the lines of ordinary requests come a moment later, in their order.
+func TestLogWritesWhatMattersAtOnce(t *testing.T) {
+	out := newOutput()
+	log, flush := newLog(false, out)
+	log.Info("request", "n", 1)
+	if got := out.String(); got != "" {
+		t.Skipf("the moment was over too soon: %s", got)
+	}
+	log.Error("request", "n", 2)
+	if got := out.String(); strings.Count(got, "\n") != 2 || strings.Index(got, `"n":1`) > strings.Index(got, `"n":2`) {
+		t.Errorf("after an error: %q", got)
+	}
+	log.With("a", 1).WithGroup("g").Info("login", "n", 3)
+	if got := out.String(); strings.Count(got, "\n") != 3 {
+		t.Errorf("after a login: %q", got)
+	}
+	log.Info("request", "n", 4)
+	flush()
+	if got := out.String(); strings.Count(got, "\n") != 4 {
+		t.Errorf("after the flush: %q", got)
+	}
+	flush()
+	if got := out.String(); strings.Count(got, "\n") != 4 {
+		t.Errorf("a line was written twice: %q", got)
+	}
+}
+
+func TestLogLineWaitsForAMomentAtMost(t *testing.T) {
+	out := newOutput()
+	log, _ := newLog(false, out)
+	for n := range 3 { // also after a first flush
+		log.Info("request", "n", n)
+		select {
+		case <-out.more:
+		case <-time.After(10 * time.Second):
+			t.Fatal("it is not written")
+		}
+		if got := out.String(); strings.Count(got, "\n") != n+1 {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+func TestLogKeepsLinesWhole(t *testing.T) {
+	out := newOutput()
+	log, flush := newLog(false, out)
+	const writers, lines = 8, 300
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for n := range lines {
+				level := slog.LevelInfo
+				if n%50 == 0 {
+					level = slog.LevelError
+				}
+				log.Log(t.Context(), level, "request", "id", fmt.Sprintf("%d-%d", w, n), "pad", strings.Repeat("x", 200))
+			}
+		})
+	}
+	wg.Wait()
+	flush()
+	got := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	seen := map[string]bool{}
+	for _, line := range got {
+		if !strings.HasPrefix(line, `{"time":`) || !strings.HasSuffix(line, `"}`) || seen[line] {
+			t.Fatalf("%q", line)
+		}
+		seen[line] = true
+	}
+	if len(got) != writers*lines {
+		t.Errorf("%d lines, want %d", len(got), writers*lines)
+	}
+}
+
+// For people: text, at once.
+func TestDevLog(t *testing.T) {
+	out := newOutput()
+	log, flush := newLog(true, out)
+	defer flush()
+	log.Info("request", "path", "/x\nforged")
+	if got := out.String(); !strings.Contains(got, `path="/x\nforged"`) || strings.Count(got, "\n") != 1 || !strings.Contains(got, "Z ") {
+		t.Errorf("%q", got)
+	}
+}
+
+// A log that cannot be written stops nobody.
+func TestLogThatFails(t *testing.T) {
+	r, w := io.Pipe()
+	r.Close()
+	log, flush := newLog(false, w)
+	for range 500 {
+		log.Info("request", "pad", strings.Repeat("x", 200))
+	}
+	log.Error("request")
+	flush()
+}

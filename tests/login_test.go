@@ -1,0 +1,246 @@
+package tests
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+func TestStartPageAsksNobodyToLogIn(t *testing.T) {
+	t.Parallel()
+	c := start(t).client()
+	p := c.get("/").expect(http.StatusOK).shows("You are not logged in.").hides("You are logged in", "Log out")
+	if p.title() != "store" {
+		t.Errorf("title %q, not %q", p.title(), "store")
+	}
+	if to := p.link("Log in"); to != "/login" {
+		t.Errorf("the link leads to %q", to)
+	}
+	if lang := attribute(one(p.html(), "html"), "lang"); lang != "en" {
+		t.Errorf("lang %q", lang)
+	}
+	viewport := ""
+	for _, meta := range all(p.html(), "meta") {
+		if attribute(meta, "name") == "viewport" {
+			viewport = attribute(meta, "content")
+		}
+	}
+	if !strings.Contains(viewport, "width=device-width") || !strings.Contains(viewport, "initial-scale=1") {
+		t.Errorf("viewport %q", viewport)
+	}
+	if !strings.HasPrefix(strings.ToLower(p.body), "<!doctype html>") {
+		t.Error("the page is not HTML5")
+	}
+}
+
+func TestLoginAndLogout(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c, other := s.client(), s.client()
+
+	login := c.get("/login").expect(http.StatusOK)
+	field := one(login.form("Log in").node, "input")
+	label := one(login.html(), "label")
+	if id := attribute(field, "id"); id == "" || attribute(label, "for") != id {
+		t.Errorf("the field %q has no label of its own", attribute(field, "name"))
+	}
+	if !slices.ContainsFunc(field.Attr, func(a html.Attribute) bool { return a.Key == "autofocus" }) {
+		t.Error("the field is not focused")
+	}
+
+	home := c.login("Ada")
+	if home.title() != "store" {
+		t.Errorf("title %q", home.title())
+	}
+	if home.path != "/" {
+		t.Errorf("the login led to %q", home.path)
+	}
+	c.mustBe("Ada")
+	other.mustBeNobody()
+
+	c.logout()
+	c.mustBeNobody()
+	if id := c.session(); id != "" {
+		t.Error("the cookie stayed after the logout")
+	}
+}
+
+func TestLoginPageSendsAwayWhoIsLoggedIn(t *testing.T) {
+	t.Parallel()
+	c := start(t).login("Ada")
+	if to := c.get("/login").expect(http.StatusSeeOther).header.Get("Location"); to != "/" {
+		t.Errorf("/login leads to %q", to)
+	}
+	c.mustBe("Ada")
+}
+
+// ASVS 3.5.3: a GET, and a HEAD, change nothing. A link to /logout logs nobody out.
+func TestLogoutNeedsThePressOfAButton(t *testing.T) {
+	t.Parallel()
+	c := start(t).login("Ada")
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		p := c.send(request{method: method, path: "/logout"}).expect(http.StatusOK)
+		if cookies := p.header.Values("Set-Cookie"); len(cookies) > 0 {
+			t.Errorf("%s set a cookie", p)
+		}
+		c.mustBe("Ada")
+	}
+	c.get("/logout").form("Log out").submit().expect(http.StatusSeeOther).follow().shows("You are not logged in.")
+	c.mustBeNobody()
+}
+
+func TestLogoutOfNobody(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.client()
+	if to := c.post("/logout", nil).expect(http.StatusSeeOther).header.Get("Location"); to != "/" {
+		t.Errorf("leads to %q", to)
+	}
+	c.mustBeNobody()
+}
+
+// ASVS 7.4.4: every page that a session can see has a way to end it.
+func TestEveryPageOfASessionHasALogout(t *testing.T) {
+	t.Parallel()
+	c := start(t).login("Ada")
+	for _, path := range []string{"/", "/logout", "/no-such-page"} {
+		c.get(path).form("Log out")
+	}
+}
+
+// ASVS 14.3.1: what a browser kept of a session goes at logout.
+func TestLogoutClearsTheBrowser(t *testing.T) {
+	t.Parallel()
+	c := start(t).login("Ada")
+	if clear := c.logout().header.Get("Clear-Site-Data"); clear == "" {
+		t.Error("the logout has no Clear-Site-Data")
+	}
+}
+
+// ASVS 14.2.1: what proves somebody is read from the body of the form and from nowhere else.
+func TestLoginReadsTheBodyOnly(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.client()
+	p := c.post("/login?name=Mallory", nil)
+	p.expect(http.StatusUnprocessableEntity).hides("Mallory")
+	if c.session() != "" {
+		t.Error("a name in the address logged in")
+	}
+	for _, path := range []string{"/login?name=Mallory", "/?name=Mallory"} {
+		if body := c.get(path).body; strings.Contains(body, "Mallory") {
+			t.Errorf("%s fills in what the address says", path)
+		}
+	}
+	c.mustBeNobody()
+
+	c.post("/login?name=Mallory", url.Values{"name": {"Ada"}}).expect(http.StatusSeeOther)
+	c.mustBe("Ada")
+}
+
+// ASVS 15.3.7: a field sent twice has one meaning, and a field nobody asked for has none.
+func TestLoginWithDoubledAndForeignFields(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.client()
+	switch p := c.post("/login", url.Values{"name": {"Ada", "Eve"}}); p.status {
+	case http.StatusSeeOther:
+		c.get("/").shows("You are logged in as Ada.").hides("Eve")
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		c.mustBeNobody()
+	default:
+		t.Errorf("a doubled name gives status %d", p.status)
+	}
+
+	// ASVS 15.3.3
+	c = s.client()
+	c.post("/login", url.Values{"name": {"Bob"}, "role": {"admin"}, "admin": {"true"}, "Name": {"Eve"}, "owner": {"Eve"}}).expect(http.StatusSeeOther)
+	c.get("/").shows("You are logged in as Bob.").hides("Eve", "admin")
+}
+
+func TestLoginRefusesBodiesThatAreNoForm(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, test := range []struct{ what, contentType, body string }{
+		{"empty", "application/x-www-form-urlencoded", ""},
+		{"JSON", "application/json", `{"name":"Mallory"}`},
+		{"JSON in disguise", "text/plain", `{"name":"Mallory"}`},
+		{"a form in disguise", "text/plain", `name=Mallory`},
+		{"no type", "", `name=Mallory`},
+		{"XML", "application/xml", `<name>Mallory</name>`},
+		{"multipart without a boundary", "multipart/form-data", "name=Mallory"},
+		{"multipart cut short", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nMall"},
+		{"a file for a name", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"name\"; filename=\"f\"\r\n\r\nMallory\r\n--b--\r\n"},
+		{"only separators", "application/x-www-form-urlencoded", "&&&===&"},
+		{"thousands of fields", "application/x-www-form-urlencoded", strings.Repeat("a=b&", 10000)},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			c := s.client()
+			c.t = t
+			p := c.send(request{method: http.MethodPost, path: "/login", contentType: test.contentType, body: test.body, header: c.sameOrigin()})
+			if p.status != http.StatusUnprocessableEntity && p.status != http.StatusBadRequest {
+				t.Errorf("status %d", p.status)
+			}
+			if c.session() != "" {
+				t.Error("it logged in")
+			}
+			if p.title() == "" {
+				t.Error("the answer is no page")
+			}
+			c.mustBeNobody()
+		})
+	}
+}
+
+// Browsers may send a form in this encoding too. It logs in or it is refused; nothing else.
+func TestLoginWithMultipart(t *testing.T) {
+	t.Parallel()
+	c := start(t).client()
+	p := c.send(request{
+		method: http.MethodPost, path: "/login", header: c.sameOrigin(),
+		contentType: "multipart/form-data; boundary=b", body: "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nAda\r\n--b--\r\n",
+	})
+	switch p.status {
+	case http.StatusSeeOther:
+		c.mustBe("Ada")
+	case http.StatusUnprocessableEntity, http.StatusBadRequest:
+		c.mustBeNobody()
+	default:
+		t.Errorf("status %d", p.status)
+	}
+}
+
+// ASVS 15.4.1: many at once get each their own session, and each sees its own name only.
+func TestManyLogInAtOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	const visitors, views = 50, 10
+	done := make(chan string, visitors)
+	for i := range visitors {
+		go func() {
+			name := "Visitor-" + string(rune('A'+i%26)) + strings.Repeat("x", i)
+			c := s.client()
+			defer func() { done <- c.session() }()
+			answer := c.post("/login", url.Values{"name": {name}})
+			if answer.status != http.StatusSeeOther {
+				t.Errorf("%s: status %d", name, answer.status)
+			}
+			for range views {
+				if text := c.get("/").text(); !strings.Contains(text, "You are logged in as "+name+".") {
+					t.Errorf("%s sees %q", name, text)
+				}
+			}
+		}()
+	}
+	ids := map[string]bool{}
+	for range visitors {
+		ids[<-done] = true
+	}
+	if len(ids) != visitors {
+		t.Errorf("%d ids for %d visitors", len(ids), visitors)
+	}
+}

@@ -1,0 +1,326 @@
+package tests
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// ASVS 7.2.2, 7.2.3: 256 bits from a secure source, in 43 characters, never twice.
+func TestSessionIDsAreLongAndNew(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	shape := regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	seen := map[string]bool{}
+	columns := make([]map[byte]bool, 43)
+	for range 60 {
+		id := s.login("Ada").session()
+		if !shape.MatchString(id) {
+			t.Fatalf("an id of %d characters is not 43 of base64url", len(id))
+		}
+		if seen[id] {
+			t.Fatal("an id came twice")
+		}
+		seen[id] = true
+		for i := range columns {
+			if columns[i] == nil {
+				columns[i] = map[byte]bool{}
+			}
+			columns[i][id[i]] = true
+		}
+	}
+	// Nothing in the id stands still: no counter, no clock, no prefix. The last character holds four bits only.
+	for i, values := range columns {
+		if len(values) < 8 {
+			t.Errorf("character %d has only %d values in 60 ids", i, len(values))
+		}
+	}
+}
+
+// ASVS 3.3.1, 3.3.2, 3.3.3, 3.3.4: the cookie of a login and the one that clears it are as narrow as cookies can be.
+// client.keep checks the same on every answer of every test.
+func TestCookieIsNarrow(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--session-lifetime=48h", "--session-idle=24h")
+	c := s.client()
+	login := c.post("/login", url.Values{"name": {"Ada"}})
+	logout := c.post("/logout", nil)
+	for _, p := range []*page{login, logout} {
+		cookies := p.header.Values("Set-Cookie")
+		if len(cookies) != 1 {
+			t.Fatalf("%s sets %d cookies", p, len(cookies))
+		}
+		cookie, err := http.ParseSetCookie(cookies[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cookie.Name != "__Host-session" || !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" {
+			t.Errorf("%s sets a wide cookie", p)
+		}
+		// The browser may forget it sooner than the server, not later.
+		if cookie.MaxAge > 48*3600 || time.Until(cookie.Expires) > 48*time.Hour {
+			t.Errorf("%s sets a cookie that outlives the session", p)
+		}
+		if (p == logout) != (cookie.Value == "" || cookie.MaxAge < 0) {
+			t.Errorf("%s: the cookie's value has %d characters, its age is %d", p, len(cookie.Value), cookie.MaxAge)
+		}
+	}
+}
+
+// ASVS 7.4.1: a logout ends the session on the server. The cookie, replayed, is nobody, now and after a restart.
+func TestReplayAfterLogout(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c, bystander := s.login("Ada"), s.login("Ada")
+	thief := c.copy()
+	thief.mustBe("Ada")
+	c.logout()
+	thief.mustBeNobody()
+	s.restart()
+	thief.mustBeNobody()
+	// Only that session ended.
+	bystander.mustBe("Ada")
+}
+
+// A logout that was answered is on disk, whatever happens to the process next.
+func TestLogoutSurvivesAKill(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	stays, goes := s.login("Stays"), s.login("Goes")
+	thief := goes.copy()
+	goes.logout()
+	s.kill()
+	s.start()
+	stays.mustBe("Stays")
+	thief.mustBeNobody()
+}
+
+func TestSessionSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c, nobody := s.login("Ada"), s.client()
+	id := c.session()
+	for range 3 {
+		s.restart()
+		c.mustBe("Ada")
+		nobody.mustBeNobody()
+	}
+	if c.session() != id {
+		t.Error("the id changed by itself")
+	}
+}
+
+// ASVS 7.2.1: an id that the client made is nobody and is never adopted.
+func TestClientMadeIDIsNeverAdopted(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, made := range []string{
+		strings.Repeat("A", 43), "x", strings.Repeat("A", 42), strings.Repeat("A", 44), strings.Repeat("-_", 30),
+		"%00", "../../etc/passwd", `"quoted"`, strings.Repeat("é", 20), "name=Ada", "null", "0",
+	} {
+		c := s.client()
+		c.cookies[sessionCookie] = made
+		c.mustBeNobody()
+		c.login("Ada")
+		if c.session() == made {
+			t.Fatalf("the login took over the id %q", made)
+		}
+		fixed := s.client()
+		fixed.cookies[sessionCookie] = made
+		fixed.mustBeNobody()
+		c.mustBe("Ada")
+	}
+}
+
+// ASVS 7.2.4: a login begins a new session under a new id. What the browser held before is dead.
+func TestLoginChangesTheID(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.login("Ada")
+	before := c.session()
+	old := c.copy()
+	answer := c.post("/login", url.Values{"name": {"Eve"}})
+	answer.expect(http.StatusSeeOther)
+	if c.session() == before {
+		// The login was left aside, as the page for it is: then nothing may have changed.
+		c.mustBe("Ada")
+		old.mustBe("Ada")
+	} else {
+		c.mustBe("Eve")
+		old.mustBeNobody()
+	}
+
+	// Logged out and in again: neither of the old ids comes back.
+	c.logout()
+	c.login("Eve")
+	if c.session() == before {
+		t.Error("an id came back")
+	}
+	c.mustBe("Eve")
+	stale := s.client()
+	stale.cookies[sessionCookie] = before
+	stale.mustBeNobody()
+}
+
+// ASVS 7.2.1: whatever stands in the cookie, the page comes and says nobody, or the request is refused.
+func TestOddCookies(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	id := s.login("Ada").session()
+	for _, test := range []struct {
+		what, cookie string
+	}{
+		{"8 KiB", sessionCookie + "=" + strings.Repeat("A", 8192)},
+		{"random bytes", sessionCookie + "=\x80\xff\xfe\xc0\xaf"},
+		{"empty", sessionCookie + "="},
+		{"no value", sessionCookie},
+		{"cut short", sessionCookie + "=" + id[:42]},
+		{"lengthened", sessionCookie + "=" + id + "A"},
+		{"another case", sessionCookie + "=" + swapCase(id)},
+		{"padded", sessionCookie + "=" + id + "="},
+		{"under the name of --dev", devSessionCookie + "=" + id},
+		{"without the prefix", "Host-session=" + id},
+		{"in another case of name", "__host-SESSION=" + id},
+		{"semicolons", ";;;=;=;" + sessionCookie + ";"},
+		{"a thousand cookies", strings.Repeat("a=b; ", 500)},
+		{"the hash for the id", sessionCookie + "=" + base64.RawURLEncoding.EncodeToString(sum(id))},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			c := s.client()
+			c.t = t
+			p := c.send(request{method: http.MethodGet, path: "/", header: map[string]string{"Cookie": test.cookie}})
+			switch p.status {
+			case http.StatusOK:
+				p.shows("You are not logged in.").hides("Ada")
+			case http.StatusBadRequest, http.StatusRequestHeaderFieldsTooLarge:
+				p.hides("Ada")
+			default:
+				t.Errorf("status %d", p.status)
+			}
+			if c.session() != "" {
+				t.Error("the answer made a session")
+			}
+		})
+	}
+}
+
+// Anonymous visits leave no trace: no cookie, and not a byte in the file.
+func TestAnonymousVisitsMakeNoSession(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.client()
+	c.get("/")
+	before := sha256.Sum256(s.file())
+	for range 20 {
+		for _, path := range []string{"/", "/login", "/logout", "/no-such-page"} {
+			if cookies := c.get(path).header.Values("Set-Cookie"); len(cookies) > 0 {
+				t.Fatalf("%s sets a cookie", path)
+			}
+		}
+	}
+	if sha256.Sum256(s.file()) != before {
+		t.Error("anonymous visits changed the file")
+	}
+}
+
+// ASVS 7.3.2: the lifetime ends a session however busy it is.
+func TestLifetimeEndsABusySession(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--session-idle=2s", "--session-lifetime=2s")
+	begun := time.Now()
+	c := s.login("Ada")
+	await(t, "the session to end", func() bool { return strings.Contains(c.get("/").text(), "You are not logged in.") })
+	if lasted := time.Since(begun); lasted < time.Second || lasted > 5*time.Second {
+		t.Errorf("a session of 2s lasted %s", lasted)
+	}
+	c.login("Ada")
+	c.mustBe("Ada")
+}
+
+// ASVS 7.3.1: a session nobody uses ends after the idle limit, and stays dead.
+func TestIdleLimitEndsASession(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--session-idle=1s", "--session-lifetime=1h")
+	c := s.login("Ada")
+	c.mustBe("Ada")
+	// Asking would keep the session alive, so this is the one place where a test only waits.
+	time.Sleep(2500 * time.Millisecond)
+	c.mustBeNobody()
+	c.mustBeNobody()
+}
+
+// ASVS 7.3.1, 7.3.2, 7.4.1: the limits hold for a process that was not there when the session began.
+func TestLimitsHoldAfterARestart(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--session-idle=2s", "--session-lifetime=2s")
+	c := s.login("Ada")
+	begun := time.Now()
+	s.stop()
+	await(t, "two seconds to pass", func() bool { return time.Since(begun) > 3*time.Second })
+	s.start()
+	c.mustBeNobody()
+}
+
+// ASVS 13.3.2, 16.2.5: a backup and a log log nobody in. The file knows the hash of an id only; the log knows neither.
+func TestIDIsNeitherInTheFileNorInTheLog(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.login("Ada")
+	ended := c.session()
+	c.mustBe("Ada")
+	c.logout()
+	c.login("Ada")
+	c.get("/no-such-page")
+	await(t, "the requests to be logged", func() bool { return len(s.log.requests("/no-such-page")) > 0 })
+	s.restart()
+	c.mustBe("Ada")
+	s.stop()
+
+	file, log := s.file(), []byte(s.log.text())
+	for _, id := range []string{ended, c.session()} {
+		raw, err := base64.RawURLEncoding.DecodeString(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, form := range map[string][]byte{
+			"as it is": []byte(id), "decoded": raw, "in hex": []byte(hex.EncodeToString(raw)),
+			"in other base64": []byte(base64.RawStdEncoding.EncodeToString(raw)), "its first half": []byte(id[:22]),
+		} {
+			if bytes.Contains(file, form) {
+				t.Errorf("the file holds an id %s", what)
+			}
+			if bytes.Contains(log, form) {
+				t.Errorf("the log holds an id %s", what)
+			}
+		}
+	}
+	// The scan above would find an id if it were there: it finds the hash.
+	raw, _ := base64.RawURLEncoding.DecodeString(c.session())
+	if !bytes.Contains(file, sum(c.session())) && !bytes.Contains(file, sum(string(raw))) {
+		t.Error("the file does not hold the id's SHA-256")
+	}
+}
+
+func sum(s string) []byte {
+	h := sha256.Sum256([]byte(s))
+	return h[:]
+}
+
+func swapCase(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z':
+			return r - 'a' + 'A'
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return r
+	}, s)
+}
