@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -67,6 +68,9 @@ func (s *Site) endSession(c *fiber.Ctx, v Visitor) error {
 	here := key == s.sessions.Key(c)
 	err := s.sessions.EndOne(sessions.Account(v.ID), key)
 	s.eventBy(c, v, "session ended", err)
+	if errors.Is(err, sessions.ErrEnded) {
+		return fiber.ErrNotFound
+	}
 	if err != nil {
 		return err
 	}
