@@ -83,8 +83,6 @@ func (t terminal) secret(ctx context.Context, fd int, question string) (string, 
 	case ctx.Err() != nil:
 		// The read goes on, and its own restoring would come too late.
 		return "", errors.Join(context.Cause(ctx), term.Restore(fd, before))
-	case errors.Is(err, io.EOF):
-		return "", errors.New("no password was typed; nothing was changed")
 	case err != nil:
 		return "", fmt.Errorf("terminal: %w", err)
 	}

@@ -188,6 +188,10 @@ func inspect(path string) error {
 			return err
 		}
 		defer db.Close()
+		// Only now, under the lock: another process may have made it grow.
+		if info, err = os.Stat(path); err != nil {
+			return err
+		}
 		return db.View(func(tx *bbolt.Tx) error {
 			// Pages beyond the end would be memory that faults when it is read.
 			if tx.Size() > info.Size() {

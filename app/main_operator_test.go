@@ -1,0 +1,519 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"latchkey/app/bolt"
+	"latchkey/app/sessions"
+	"latchkey/config"
+)
+
+const password = "seven otters juggle lamps"
+
+// TestMain lets the test binary be the program, for tests that need a process.
+func TestMain(m *testing.M) {
+	if os.Getenv("LATCHKEY_TEST_IS_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// house is a folder with a database, and a server on it or none.
+type house struct {
+	t        *testing.T
+	database string
+	log      *output
+	stop     func() int // stops the server and returns its exit code
+}
+
+// output is written by one goroutine and read by another.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lk") // short enough for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return &house{t: t, database: filepath.Join(dir, "data", "latchkey.db"), log: new(output)}
+}
+
+// serve starts a server, which stops with the test at the latest.
+func (h *house) serve() {
+	h.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	code := make(chan int, 1)
+	begins := len(h.log.String())
+	go func() {
+		code <- exit(run(ctx, []string{"--addr", "127.0.0.1:0", "--database", h.database}, strings.NewReader(""), io.Discard, h.log), h.log)
+	}()
+	stop := sync.OnceValue(func() int { cancel(); return <-code })
+	h.stop = stop
+	h.t.Cleanup(func() { stop() })
+	h.wait(func() bool { return strings.Contains(h.log.String()[begins:], `"listening"`) })
+}
+
+func (h *house) wait(until func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !until(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("it does not happen; the log is\n%s", h.log)
+		}
+	}
+}
+
+// result is what a command wrote and its exit code.
+type result struct {
+	out, err string
+	code     int
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("exit %d\n%s%s", r.code, r.out, r.err)
+}
+
+// typed gives a command with what a script sends it.
+func (h *house) typed(stdin string, args ...string) result {
+	var out, err bytes.Buffer
+	args = append([]string{"user"}, args...)
+	args = append(args, "--database", h.database)
+	code := exit(run(context.Background(), args, strings.NewReader(stdin), &out, &err), &err)
+	return result{out.String(), err.String(), code}
+}
+
+func (h *house) give(args ...string) result { return h.typed("", args...) }
+
+// done gives a command that must succeed.
+func (h *house) done(args ...string) string {
+	h.t.Helper()
+	r := h.typed(password+"\n", args...)
+	if r.code != 0 || r.err != "" {
+		h.t.Fatalf("%q: %s", args, r)
+	}
+	return r.out
+}
+
+// varying is what differs from one database to the next.
+var varying = regexp.MustCompile(`[0-9a-f]{32}|/reset/[\w-]{43}|\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d\.\d+Z)?`)
+
+// What a command prints does not depend on whether a server runs.
+func TestOperatorWithServerAndWithout(t *testing.T) {
+	script := func(h *house) (transcript string) {
+		for _, line := range []struct {
+			stdin string
+			args  []string
+		}{
+			{password + "\n", []string{"add", "Ann", "--admin"}},
+			{password + "\r\nmore\n", []string{"add", "Bob Smith"}},
+			{password, []string{"add", "--json", "Carl"}},
+			{"", []string{"add", "Dora", "--link"}},
+			{"", []string{"add", "Emil", "--link", "--admin", "--json"}},
+			{"", []string{"add", "Nobody"}},
+			{"short\n", []string{"add", "Nobody"}},
+			{strings.Repeat("x", 1<<20), []string{"add", "Nobody"}},
+			{"seven\xffotters juggle lamps", []string{"add", "Nobody"}},
+			{"seven\x00otters juggle lamps", []string{"add", "Nobody"}},
+			{password, []string{"add", "bob SMITH"}},
+			{password, []string{"add", "a\x1b[31mb"}},
+			{password, []string{"add", "a\xffb"}},
+			{password, []string{"add", ""}},
+			{password, []string{"add", strings.Repeat("a", 65)}},
+			{password, []string{"add", strings.Repeat("a", 100_000)}},
+			{"", []string{"list"}},
+			{"", []string{"list", "--json"}},
+			{"", []string{"list", "--search", "bo"}},
+			{"", []string{"list", "--search", "zz"}},
+			{"", []string{"list", "--search", "zz", "--json"}},
+			{"", []string{"list", "--search", "\x1b"}},
+			{"", []string{"list", "--search", "\xff"}},
+			{"", []string{"show", "ANN"}},
+			{"", []string{"show", "Dora"}},
+			{"", []string{"show", "ann", "--json"}},
+			{"", []string{"show", "a\u202eb\n"}},
+			{"", []string{"admin", "carl"}},
+			{"", []string{"admin", "carl", "--json", "--off"}},
+			{"", []string{"admin", "Emil", "--off"}},
+			{"", []string{"admin", "Ann", "--off"}},
+			{"", []string{"disable", "Ann"}},
+			{"", []string{"disable", "Bob Smith"}},
+			{"", []string{"show", "Bob Smith"}},
+			{"", []string{"reset", "Bob Smith"}},
+			{"", []string{"disable", "Bob Smith", "--off"}},
+			{"", []string{"reset", "Bob Smith"}},
+			{"", []string{"reset", "Bob Smith", "--json"}},
+			{"", []string{"logout", "Ann"}},
+			{"", []string{"logout", "Ann", "--json"}},
+			{"", []string{"remove", "Carl"}},
+			{"yes\n", []string{"remove", "Carl"}},
+			{"", []string{"remove", "Carl", "--yes"}},
+			{"", []string{"remove", "Carl", "--yes"}},
+			{"", []string{"remove", "Ann", "--yes", "--json"}},
+			{"", []string{"remove", "Dora", "--yes", "--json"}},
+			{"", []string{"nonsense"}},
+			{"", []string{"show"}},
+			{"", []string{"list"}},
+		} {
+			r := h.typed(line.stdin, line.args...)
+			transcript += fmt.Sprintf("$ %.60q\n%s", line.args, r)
+			// One line says what is wrong, and then nothing else was printed.
+			if r.code != 0 && (r.out != "" || strings.Count(r.err, "\n") != 1 || !strings.HasPrefix(r.err, "latchkey: ")) || r.code == 0 && r.err != "" {
+				h.t.Errorf("%q: %s", line.args, r)
+			}
+			if strings.ContainsAny(r.out+r.err, "\x1b\x00\u202e\r") || strings.Contains(r.out+r.err, password) {
+				h.t.Errorf("%q writes %q %q", line.args, r.out, r.err)
+			}
+		}
+		return transcript
+	}
+	without := newHouse(t)
+	want := varying.ReplaceAllString(script(without), "…")
+	with := newHouse(t)
+	with.serve()
+	got := varying.ReplaceAllString(script(with), "…")
+	if got != want {
+		t.Errorf("with a server:\n%s\nwithout:\n%s", got, want)
+	}
+	for _, says := range []string{
+		"$ [\"add\" \"Ann\" \"--admin\"]\nexit 0\nAnn was added.\n",
+		"exit 1\nlatchkey: \"bob SMITH\": This name is taken.",
+		"exit 1\nlatchkey: \"Ann\": This is the last administrator.",
+		"exit 1\nlatchkey: \"Carl\": There is no such account.",
+		"$ [\"remove\" \"Carl\"]\nexit 2\nlatchkey: ",
+		"$ [\"nonsense\"]\nexit 2\nlatchkey: ",
+		"http://localhost:3000…\n",
+	} {
+		if !strings.Contains(want, says) {
+			t.Errorf("no %q in\n%s", says, want)
+		}
+	}
+
+	// On one file it is the same to the last byte.
+	read := func() (all string) {
+		for _, args := range [][]string{{"list"}, {"list", "--json"}, {"show", "Ann"}, {"show", "Ann", "--json"}, {"show", "nobody"}, {"list", "--search", "b"}} {
+			all += with.give(args...).String()
+		}
+		return all
+	}
+	served := read()
+	if code := with.stop(); code != 0 {
+		t.Errorf("the server exits with %d:\n%s", code, with.log)
+	}
+	if alone := read(); alone != served {
+		t.Errorf("with a server:\n%s\nwithout:\n%s", served, alone)
+	}
+	if text := with.log.String(); strings.Contains(text, password) || strings.Contains(text, "/reset/") || !strings.Contains(text, `"msg":"operator","action":"logout"`) {
+		t.Errorf("the log is\n%s", text)
+	}
+}
+
+func TestOperatorJSON(t *testing.T) {
+	h := newHouse(t)
+	h.done("add", "Ann", "--admin")
+	for range 2 {
+		name := fmt.Sprint("Zoe", len(h.log.String()))
+		var made struct{ ID, Name, Link string }
+		if err := json.Unmarshal([]byte(h.done("add", name, "--link", "--json")), &made); err != nil || made.Name != name || len(made.ID) != 32 || !strings.HasPrefix(made.Link, "http://localhost:3000/reset/") {
+			t.Errorf("%+v, %v", made, err)
+		}
+		for _, args := range [][]string{
+			{"add", "Bob"}, {"show", "Bob"}, {"admin", "Bob"}, {"admin", "Bob", "--off"}, {"disable", "Bob"}, {"disable", "Bob", "--off"},
+			{"reset", "Bob"}, {"logout", "Bob"}, {"remove", "Bob", "--yes"},
+		} {
+			var a map[string]any
+			if err := json.Unmarshal([]byte(h.done(append(args, "--json")...)), &a); err != nil || a["name"] != "Bob" {
+				t.Errorf("%q: %v, %v", args, a, err)
+			}
+			for _, secret := range []string{"hash", "Hash", "password", "Password"} {
+				if _, found := a[secret]; found {
+					t.Errorf("%q shows %s: %v", args, secret, a)
+				}
+			}
+		}
+		var list []struct {
+			Name            string
+			Admin, Disabled bool
+			Created         time.Time
+			LastLogin       time.Time `json:"last_login"`
+		}
+		if err := json.Unmarshal([]byte(h.done("list", "--json", "--search", "ann")), &list); err != nil || len(list) != 1 || list[0].Name != "Ann" || !list[0].Admin || time.Since(list[0].Created) > time.Minute || !list[0].LastLogin.IsZero() {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if err := json.Unmarshal([]byte(h.done("list", "--json", "--search", "none")), &list); err != nil || list == nil || len(list) != 0 {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if h.stop == nil {
+			h.serve()
+		}
+	}
+}
+
+// More than a page of accounts is listed whole.
+func TestOperatorLongList(t *testing.T) {
+	h := newHouse(t)
+	db, people, err := open(config.Settings{Database: h.database, SessionIdle: time.Hour, SessionLifetime: time.Hour, PasswordMin: 15})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 120 {
+		if _, err := people.Add(fmt.Sprintf("Ann %03d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, list := h.done("list"), h.done("list", "--json")
+	h.serve()
+	if h.done("list") != text || h.done("list", "--json") != list {
+		t.Error("with a server it is another list")
+	}
+	var all []any
+	if err := json.Unmarshal([]byte(list), &all); err != nil || len(all) != 120 || strings.Count(text, "\n") != 121 {
+		t.Errorf("%d accounts, %v:\n%s", len(all), err, text)
+	}
+}
+
+func TestOperatorExitCodes(t *testing.T) {
+	h := newHouse(t)
+	for _, test := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"list"}, 1, "does not exist"}, // and is not made
+		{[]string{"show", "Ann"}, 1, "does not exist"},
+		{[]string{}, 2, "expected"},
+		{[]string{"add"}, 2, "name"},
+		{[]string{"add", "Ann", "Bob"}, 2, "Bob"},
+		{[]string{"add", "Ann", "--off"}, 2, "--off"},
+		{[]string{"add", "Ann", "--password", password}, 2, "--password"},
+		{[]string{"show"}, 2, "name"},
+		{[]string{"frobnicate", "Ann"}, 2, "frobnicate"},
+		{[]string{"remove", "Ann"}, 2, "--yes"},
+		{[]string{"list", "--addr", "nowhere"}, 2, "--addr"},
+	} {
+		r := h.give(test.args...)
+		if r.code != test.code || r.out != "" || !strings.Contains(r.err, test.says) || strings.Count(r.err, "\n") != 1 {
+			t.Errorf("%q: %s", test.args, r)
+		}
+	}
+	if _, err := os.Stat(filepath.Dir(h.database)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a command that only looks has made the folder: %v", err)
+	}
+	h.done("add", "Ann")
+	if r := h.give("show", "Ann"); r.code != 0 {
+		t.Error(r)
+	}
+}
+
+// ASVS 13.3.2
+func TestOperatorSocket(t *testing.T) {
+	h := newHouse(t)
+	h.serve()
+	for name, want := range map[string]fs.FileMode{h.database + ".sock": fs.ModeSocket | 0o600, filepath.Dir(h.database): fs.ModeDir | 0o700} {
+		if info, err := os.Lstat(name); err != nil || info.Mode() != want {
+			t.Errorf("%s has the mode %v, %v", name, info.Mode(), err)
+		}
+	}
+	if code := h.stop(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	if _, err := os.Lstat(h.database + ".sock"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the server: %v", err)
+	}
+}
+
+// A long path has no socket; the server serves nevertheless and says so, and
+// the command says what to do.
+func TestOperatorLongPath(t *testing.T) {
+	h := newHouse(t)
+	h.database = filepath.Join(filepath.Dir(h.database), strings.Repeat("x", 100), "x.db")
+	h.done("add", "Ann")
+	h.serve()
+	if !strings.Contains(h.log.String(), `"level":"WARN","msg":"control"`) {
+		t.Errorf("the log is\n%s", h.log)
+	}
+	r := h.give("list")
+	if r.code != 1 || r.out != "" || strings.Count(r.err, "\n") != 1 || !strings.Contains(r.err, "too long for a socket") {
+		t.Error(r)
+	}
+}
+
+// Whatever holds the file and does not answer, the command ends.
+func TestOperatorFileInUse(t *testing.T) {
+	h := newHouse(t)
+	db, err := bolt.Open(h.database, sessions.Limits{Idle: time.Hour, Lifetime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	began := time.Now()
+	r := h.give("list")
+	if r.code != 1 || !strings.Contains(r.err, "in use by another process") || strings.Count(r.err, "\n") != 1 || time.Since(began) > 15*time.Second {
+		t.Errorf("after %s: %s", time.Since(began), r)
+	}
+	// Somebody may not want to wait so long.
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	err = run(ctx, []string{"user", "list", "--database", h.database}, strings.NewReader(""), io.Discard, io.Discard)
+	if err == nil || err.Error() != "interrupted" {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+// Commands and servers at once: nobody is in anybody's way for long.
+func TestOperatorAtOnce(t *testing.T) {
+	h := newHouse(t)
+	for round := range 2 {
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() {
+				if r := h.give("add", fmt.Sprintf("Ann %d %d", round, i), "--link"); r.code != 0 {
+					t.Error(r)
+				}
+			})
+		}
+		var mu sync.Mutex
+		taken := 0
+		for range 4 {
+			wg.Go(func() {
+				r := h.give("add", fmt.Sprintf("Bob %d", round), "--link")
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case r.code == 1 && strings.Contains(r.err, "taken"):
+					taken++
+				case r.code != 0:
+					t.Error(r)
+				}
+			})
+		}
+		wg.Wait()
+		if n := strings.Count(h.done("list"), "\n") - 1; taken != 3 || n != 7*(round+1) {
+			t.Errorf("round %d: %d accounts, %d refused", round, n, taken)
+		}
+		if round == 0 {
+			h.serve()
+		}
+	}
+}
+
+// A command that meets a server on its way out is carried out by somebody or
+// fails with one line, and does not hang.
+func TestOperatorAtShutdown(t *testing.T) {
+	h := newHouse(t)
+	h.done("add", "Ann")
+	for range 5 {
+		h.serve()
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 10 {
+					began := time.Now()
+					r := h.give("show", "Ann")
+					if r.code != 0 && (r.code != 1 || r.out != "" || strings.Count(r.err, "\n") != 1) || r.code == 0 && r.err != "" || time.Since(began) > 10*time.Second {
+						t.Errorf("after %s: %s", time.Since(began), r)
+					}
+				}
+			})
+		}
+		time.Sleep(20 * time.Millisecond)
+		if code := h.stop(); code != 0 {
+			t.Errorf("the server exits with %d", code)
+		}
+		wg.Wait()
+	}
+	h.done("show", "Ann")
+}
+
+// process starts the program as a process of its own.
+func (h *house) process(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], append(args, "--database", h.database)...)
+	cmd.Env = append(os.Environ(), "LATCHKEY_TEST_IS_MAIN=1")
+	return cmd
+}
+
+// What kill -9 leaves behind is in nobody's way.
+func TestOperatorAfterKill(t *testing.T) {
+	h := newHouse(t)
+	server := h.process("--addr", "127.0.0.1:0")
+	server.Stderr = h.log
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Process.Kill()
+	h.wait(func() bool { return strings.Contains(h.log.String(), `"listening"`) })
+	h.done("add", "Ann")
+	if !strings.Contains(h.log.String(), `"action":"add"`) {
+		t.Error("the command went past the server")
+	}
+	if err := server.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	server.Wait()
+	if _, err := os.Lstat(h.database + ".sock"); err != nil {
+		t.Fatalf("no stale socket: %v", err)
+	}
+	h.done("add", "Bob")
+	h.serve()
+	h.done("add", "Carl")
+	if got := h.done("list"); strings.Count(got, "\n") != 4 {
+		t.Error(got)
+	}
+	if !strings.Contains(h.log.String(), `"name":"Carl"`) {
+		t.Error("the second server was not asked")
+	}
+}
+
+// The password comes on standard input, and is nowhere else to be seen.
+func TestOperatorProcess(t *testing.T) {
+	h := newHouse(t)
+	add := h.process("user", "add", "Ann", "--admin")
+	add.Stdin = strings.NewReader(password + "\n")
+	out, err := add.CombinedOutput()
+	if err != nil || string(out) != "Ann was added.\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	for args, want := range map[string]int{"user show Ann": 0, "user show Bob": 1, "user remove Ann --yes": 1, "user show": 2, "user remove Ann": 2, "users": 2} {
+		cmd := h.process(strings.Fields(args)...)
+		cmd.Run()
+		if code := cmd.ProcessState.ExitCode(); code != want {
+			t.Errorf("%s: exit %d", args, code)
+		}
+	}
+	content, err := os.ReadFile(h.database)
+	if err != nil || bytes.Contains(content, []byte(password)) {
+		t.Errorf("the password is in the file, %v", err)
+	}
+}
