@@ -41,24 +41,6 @@ type house struct {
 	stop     func() int // stops the server and returns its exit code
 }
 
-// output is written by one goroutine and read by another.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lk") // short enough for a socket

@@ -208,7 +208,9 @@ func TestStopWhileStarting(t *testing.T) {
 	for range 5 {
 		stopped := make(chan error, 1)
 		database := file(t)
-		go func() { stopped <- run(ctx, []string{"--addr=127.0.0.1:0", database}, strings.NewReader(""), io.Discard, io.Discard) }()
+		go func() {
+			stopped <- run(ctx, []string{"--addr=127.0.0.1:0", database}, strings.NewReader(""), io.Discard, io.Discard)
+		}()
 		select {
 		case err := <-stopped:
 			if err != nil {

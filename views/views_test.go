@@ -167,7 +167,10 @@ func TestConcurrentRendersOfTheEmbedded(t *testing.T) {
 	if err := v.Load(); err != nil {
 		t.Fatal(err)
 	}
-	type visitor struct{ Name string }
+	type visitor struct {
+		Name  string
+		Admin bool
+	}
 	type page struct {
 		Title, Flash, Nonce string
 		Bare                bool
@@ -182,7 +185,7 @@ func TestConcurrentRendersOfTheEmbedded(t *testing.T) {
 				view, heading, not = "logout", not, "<h1>"+heading
 			}
 			for range 200 {
-				got, err := render(v, view, page{Bare: true, Visitor: visitor{name}})
+				got, err := render(v, view, page{Bare: true, Visitor: visitor{Name: name}})
 				if err != nil || strings.Count(got, "Ann") != strings.Count(got, name) || !strings.Contains(got, heading) || strings.Contains(got, not) {
 					t.Errorf("%s for %s: %v\n%s", view, name, err, got)
 					return
