@@ -50,7 +50,7 @@ func TestEachRequestIsOneRecord(t *testing.T) {
 		if record["msg"] != "request" {
 			continue
 		}
-		for _, key := range []string{"method", "path", "status", "duration", "ip", "id"} {
+		for _, key := range []string{"method", "path", "status", "duration", "ip"} {
 			if _, ok := record[key]; !ok {
 				t.Errorf("the record has no %s: %s", key, line)
 			}

@@ -1,9 +1,13 @@
 package bolt
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // behind gathers what is written behind the visitor's back: nobody waits for it,
-// and losing it does no harm. While one write is on its way the next ones gather.
+// and losing a moment's worth does no harm. It lingers before it writes, so that
+// a commit of its own does not stand in the way of those that are waited for.
 type behind[T any] struct {
 	write  func([]T) error
 	report func(error)
@@ -11,18 +15,32 @@ type behind[T any] struct {
 	mu      sync.Mutex
 	items   []T
 	running bool
-	closed  bool
+	closing chan struct{}
 	idle    sync.WaitGroup
 }
 
-// maxBehind is how many may wait. On a disk that is full or too slow the rest is
-// dropped.
-const maxBehind = 4096
+const (
+	lingerBehind = time.Second
+	// maxBehind is how many may wait. On a disk that is full or too slow the rest
+	// is dropped.
+	maxBehind = 1 << 15
+	// maxSlice is how many go into one transaction.
+	maxSlice = 1024
+)
+
+func newBehind[T any](write func([]T) error, report func(error)) *behind[T] {
+	return &behind[T]{write: write, report: report, closing: make(chan struct{})}
+}
 
 func (b *behind[T]) add(item T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || len(b.items) >= maxBehind {
+	select {
+	case <-b.closing:
+		return
+	default:
+	}
+	if len(b.items) >= maxBehind {
 		return
 	}
 	b.items = append(b.items, item)
@@ -32,8 +50,13 @@ func (b *behind[T]) add(item T) {
 	}
 }
 
+// run writes until nothing waits.
 func (b *behind[T]) run() {
 	for {
+		select {
+		case <-time.After(lingerBehind):
+		case <-b.closing:
+		}
 		b.mu.Lock()
 		items := b.items
 		b.items = nil
@@ -43,16 +66,20 @@ func (b *behind[T]) run() {
 			return
 		}
 		b.mu.Unlock()
-		if err := b.write(items); err != nil {
-			b.report(err)
+		for len(items) > 0 {
+			n := min(len(items), maxSlice)
+			if err := b.write(items[:n]); err != nil {
+				b.report(err)
+			}
+			items = items[n:]
 		}
 	}
 }
 
-// close refuses more and waits for what is on its way.
+// close refuses more and writes what waits. It must be called once.
 func (b *behind[T]) close() {
 	b.mu.Lock()
-	b.closed = true
+	close(b.closing)
 	b.mu.Unlock()
 	b.idle.Wait()
 }

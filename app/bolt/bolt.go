@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -70,6 +71,7 @@ type DB struct {
 	writes   *gatherer
 	renewals *behind[renewal]
 	events   *behind[accounts.Event]
+	closing  sync.Once
 
 	// Report is told of writes that failed behind everybody's back. It may be set
 	// before the first request.
@@ -126,16 +128,18 @@ func Open(path string, limits sessions.Limits) (*DB, error) {
 		Report:  func(error) {},
 	}
 	report := func(err error) { db.Report(err) }
-	db.renewals = &behind[renewal]{write: db.renew, report: report}
-	db.events = &behind[accounts.Event]{write: db.note, report: report}
+	db.renewals = newBehind(db.renew, report)
+	db.events = newBehind(db.note, report)
 	return db, nil
 }
 
 // Close waits for the writes in hand and closes the file.
 func (db *DB) Close() error {
-	db.renewals.close()
-	db.events.close()
-	db.writes.close()
+	db.closing.Do(func() {
+		db.renewals.close()
+		db.events.close()
+		db.writes.close()
+	})
 	return db.Storage.Close()
 }
 
@@ -247,20 +251,25 @@ func full(err error) bool {
 // file no longer covers is a fault that would end the process.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case error: // the adapter's New panics with the error of bbolt.Open
-			err = fmt.Errorf("%w: %w", ErrDamaged, p)
-		default:
-			err = fmt.Errorf("%w: %v", ErrDamaged, p)
-		}
-	}()
+	defer recovered(&err)
 	return f()
 }
 
-// view runs f in a read transaction. What f returns or keeps must be copied:
-// the memory of keys and values ends with the transaction.
-func (db *DB) view(f func(tx *bbolt.Tx) error) error {
-	return guard(func() error { return db.Conn().View(f) })
+// recovered is to be deferred: it turns a panic into *err.
+func recovered(err *error) {
+	switch p := recover().(type) {
+	case nil:
+	case error: // the adapter's New panics with the error of bbolt.Open
+		*err = fmt.Errorf("%w: %w", ErrDamaged, p)
+	default:
+		*err = fmt.Errorf("%w: %v", ErrDamaged, p)
+	}
+}
+
+// view runs f in a read transaction, as guard does. What f returns or keeps must
+// be copied: the memory of keys and values ends with the transaction.
+func (db *DB) view(f func(tx *bbolt.Tx) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer recovered(&err)
+	return db.Conn().View(f)
 }

@@ -40,6 +40,10 @@ const (
 	recordHead    = 1 + 4 + 16 + 5*8
 )
 
+// accountOf returns the account's id in a record that is whole. It shares the
+// memory of value.
+func accountOf(value []byte) []byte { return value[5:21] }
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(key, rest []byte) uint32 {
@@ -96,7 +100,7 @@ func decode(key, value []byte) (record, error) {
 		return record{}, err
 	}
 	return record{
-		account:  sessions.Account(value[5:21]),
+		account:  sessions.Account(accountOf(value)),
 		password: fromNanoseconds(value[21:]),
 		began:    fromMilliseconds(value[29:]),
 		seen:     fromMilliseconds(value[37:]),

@@ -31,23 +31,23 @@ func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
 	if db.expired(r) {
 		return record{}, head{}, sessions.ErrEnded
 	}
-	owner, err := standing(tx, r)
+	owner, err := standing(tx, accountOf(value), r.password)
 	return r, owner, err
 }
 
-// standing returns the account that r belongs to if it still lets r be: it is
-// there, enabled, and has the password that proved it. Otherwise
-// sessions.ErrEnded. A session of nobody stands by itself.
-func standing(tx *bbolt.Tx, r record) (head, error) {
-	if r.account == (sessions.Account{}) {
+// standing returns the account that a session belongs to if it still lets the
+// session be: it is there, enabled, and has the password, set at that time, that
+// proved it. Otherwise sessions.ErrEnded. A session of nobody stands by itself.
+func standing(tx *bbolt.Tx, account []byte, password time.Time) (head, error) {
+	if sessions.Account(account) == (sessions.Account{}) {
 		return head{}, nil
 	}
-	value := tx.Bucket(bucketAccounts).Get(r.account[:])
+	value := tx.Bucket(bucketAccounts).Get(account)
 	if value == nil {
 		return head{}, sessions.ErrEnded
 	}
-	owner, err := decodeHead(r.account[:], value)
-	if err == nil && (owner.disabled || !owner.password.Equal(r.password)) {
+	owner, err := decodeHead(account, value)
+	if err == nil && (owner.disabled || !owner.password.Equal(password)) {
 		err = sessions.ErrEnded
 	}
 	return owner, err
@@ -148,7 +148,7 @@ func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error 
 		data:     data,
 	}
 	return db.writes.do(func(tx *bbolt.Tx) error {
-		if _, err := standing(tx, r); err != nil {
+		if _, err := standing(tx, r.account[:], r.password); err != nil {
 			return err
 		}
 		if replaces != "" {

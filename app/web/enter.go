@@ -25,7 +25,7 @@ func (s *Site) enter(c *fiber.Ctx) error {
 	if err != nil {
 		return s.refuse(c, err) // which writes the line for the log
 	}
-	s.logRequest(c, s.ids.next(), nil)
+	s.logRequest(c, "", nil)
 	return nil
 }
 
@@ -52,7 +52,8 @@ func next(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-// logRequest writes the line for a request. The query string stays out of it,
+// logRequest writes the line for a request, with the id of its page if that is
+// one of a refusal. The query string stays out of it,
 // for it may hold what nobody else should read (OWASP ASVS 14.2.1).
 func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	level := slog.LevelInfo
@@ -66,8 +67,10 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 		slog.Int("status", c.Response().StatusCode()),
 		slog.Duration("duration", elapsed(c)),
 		slog.String("ip", s.address(c).String()),
-		slog.String("id", id),
 	)
+	if id != "" {
+		attrs = append(attrs, slog.String("id", id))
+	}
 	if fault != nil {
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("error", fault.Error()))
