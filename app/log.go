@@ -9,8 +9,8 @@ import (
 )
 
 // newLog returns a log for people with dev, and for programs otherwise. Times
-// are in UTC (OWASP ASVS 16.2.2). The caller flushes it at the end.
-func newLog(dev bool, w io.Writer) (log *slog.Logger, flush func()) {
+// are in UTC (OWASP ASVS 16.2.2). The caller closes it at the end.
+func newLog(dev bool, w io.Writer) (log *slog.Logger, done func()) {
 	options := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey && len(groups) == 0 {
 			a.Value = slog.TimeValue(a.Value.Time().UTC())
@@ -20,54 +20,89 @@ func newLog(dev bool, w io.Writer) (log *slog.Logger, flush func()) {
 	if dev {
 		return slog.New(slog.NewTextHandler(w, options)), func() {}
 	}
-	lines := &gathered{w: w}
-	return slog.New(prompt{slog.NewJSONHandler(lines, options), lines}), lines.flush
+	lines := gather(w)
+	return slog.New(prompt{slog.NewJSONHandler(lines, options), lines}), lines.close
 }
 
 // gathered writes lines together, because one system call for each costs as much
-// as half a page. A line waits for a moment at most.
+// as half a page, and behind the requests' backs, because whoever reads the log
+// may be slow. A line waits for a moment at most.
 type gathered struct {
 	w       io.Writer
-	mu      sync.Mutex
-	lines   []byte
-	waiting bool // a flush is due
+	writing sync.Mutex // held while lines are written, so that they keep their order
+
+	mu    sync.Mutex
+	room  sync.Cond // there is room again, below mostHeld
+	lines []byte
+	spare []byte
+
+	full chan struct{} // has a value when enough is held to be worth a write
+	done chan struct{}
+	idle sync.WaitGroup
 }
 
 const (
-	linger  = 50 * time.Millisecond
-	maxHeld = 32 << 10 // bytes
+	linger   = 50 * time.Millisecond
+	muchHeld = 32 << 10 // bytes, which are written without lingering
+	mostHeld = 1 << 20  // bytes, beyond which requests wait for the reader of the log
 )
+
+func gather(w io.Writer) *gathered {
+	g := &gathered{w: w, full: make(chan struct{}, 1), done: make(chan struct{})}
+	g.room.L = &g.mu
+	g.idle.Go(func() {
+		tick := time.NewTicker(linger)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-g.full:
+			case <-g.done:
+				return
+			}
+			g.flush()
+		}
+	})
+	return g
+}
 
 func (g *gathered) Write(line []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.lines = append(g.lines, line...)
-	if len(g.lines) >= maxHeld {
-		return len(line), g.write()
+	for len(g.lines) > mostHeld {
+		g.room.Wait()
 	}
-	if !g.waiting {
-		g.waiting = true
-		time.AfterFunc(linger, g.flush)
+	g.lines = append(g.lines, line...)
+	if len(g.lines) >= muchHeld {
+		select {
+		case g.full <- struct{}{}:
+		default:
+		}
 	}
 	return len(line), nil
 }
 
+// flush writes what is held, and returns when it is written.
 func (g *gathered) flush() {
+	g.writing.Lock()
+	defer g.writing.Unlock()
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.waiting = false
-	// There is nobody to tell: this is where errors are told.
-	_ = g.write()
+	lines := g.lines
+	g.lines = g.spare[:0]
+	g.room.Broadcast()
+	g.mu.Unlock()
+	if len(lines) > 0 {
+		// There is nobody to tell of an error: this is where errors are told.
+		_, _ = g.w.Write(lines)
+	}
+	g.spare = lines
 }
 
-// write must be called with the lock held.
-func (g *gathered) write() error {
-	if len(g.lines) == 0 {
-		return nil
-	}
-	_, err := g.w.Write(g.lines)
-	g.lines = g.lines[:0]
-	return err
+// close writes what is held. Later lines are lost.
+func (g *gathered) close() {
+	close(g.done)
+	g.idle.Wait()
+	g.flush()
 }
 
 // prompt writes at once whatever is not the line of an ordinary request: what

@@ -60,8 +60,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if command.Do != (config.Serve{}) {
 		return operate(ctx, command, terminal{in: stdin, out: stdout, prompt: stderr})
 	}
-	log, flush := newLog(command.Dev, stderr)
-	defer flush()
+	log, closeLog := newLog(command.Dev, stderr)
+	defer closeLog()
 	return serve(ctx, command.Settings, log)
 }
 

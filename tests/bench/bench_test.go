@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -70,14 +69,16 @@ var build = sync.OnceValues(func() (string, error) {
 	return binary, nil
 })
 
-func latchkey(b *testing.B, args ...string) *process {
+func latchkey(b *testing.B, env []string, args ...string) *process {
 	b.Helper()
 	binary, err := build()
 	if err != nil {
 		b.Fatal(err)
 	}
+	// What is given in args later wins.
 	args = append([]string{"--addr=127.0.0.1:0", "--database=" + filepath.Join(b.TempDir(), "latchkey.db")}, args...)
 	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Dir = filepath.Join("..", "..") // --dev reads views and public from here
 	return start(b, cmd)
 }
@@ -90,32 +91,36 @@ func comparison(b *testing.B, kind string, env ...string) *process {
 	return start(b, cmd)
 }
 
-// start runs cmd until the benchmark ends. The log says where it listens; the
-// rest of the log is read and dropped, as a log collector would.
+// start runs cmd until the benchmark ends. Its log goes to a file, as a pipe
+// would have to be read by this process, which is busy; it says where cmd
+// listens.
 func start(b *testing.B, cmd *exec.Cmd) *process {
 	b.Helper()
-	stderr, err := cmd.StderrPipe()
+	path := filepath.Join(b.TempDir(), "log")
+	log, err := os.Create(path)
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer log.Close()
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	lines := bufio.NewReader(stderr)
 	addr := ""
-	for addr == "" {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			b.Fatalf("%s: it ended: %s", cmd, line)
+	for deadline := time.Now().Add(time.Minute); addr == ""; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(path)
+		if err != nil || time.Now().After(deadline) {
+			b.Fatalf("%s: it does not listen: %s %v", cmd, text, err)
 		}
-		var record struct{ Msg, Addr string }
-		if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "listening" {
-			addr = record.Addr
-		} else if _, rest, ok := strings.Cut(line, "msg=listening addr="); ok {
-			addr = strings.Fields(rest)[0]
+		for line := range strings.Lines(string(text)) {
+			var record struct{ Msg, Addr string }
+			if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "listening" {
+				addr = record.Addr
+			} else if _, rest, ok := strings.Cut(line, "msg=listening addr="); ok {
+				addr = strings.Fields(rest)[0]
+			}
 		}
 	}
-	go io.Copy(io.Discard, lines)
 	b.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		kill := time.AfterFunc(grace, func() { cmd.Process.Kill() })
@@ -154,27 +159,30 @@ func (p *process) load(b *testing.B, n int, d time.Duration, status int, prepare
 	return float64(count.Load()) / time.Since(began).Seconds()
 }
 
-// login logs in through the form and returns the cookie, as "name=value".
-func (p *process) login(b *testing.B, name string) string {
+// password is one that nobody refuses.
+const password = "seven quiet lamps over harbour"
+
+// signUp makes an account and returns its cookie, as "name=value".
+func (p *process) signUp(b *testing.B, name string) string {
 	b.Helper()
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	prepareLogin(p.addr, name, request)
+	preparePost(p.addr, "/signup", "name="+name+"&password="+strings.ReplaceAll(password, " ", "+"), request)
 	if err := p.client.Do(request, response); err != nil {
 		b.Fatal(err)
 	}
 	cookie, _, _ := strings.Cut(string(response.Header.Peek("Set-Cookie")), ";")
 	if response.StatusCode() != fasthttp.StatusSeeOther || cookie == "" {
-		b.Fatalf("login: status %d", response.StatusCode())
+		b.Fatalf("sign up: status %d", response.StatusCode())
 	}
 	return cookie
 }
 
-func prepareLogin(addr, name string, r *fasthttp.Request) {
+func preparePost(addr, path, form string, r *fasthttp.Request) {
 	r.Header.SetHost(addr)
 	r.Header.SetMethod(fasthttp.MethodPost)
-	r.SetRequestURI("/login")
+	r.SetRequestURI(path)
 	r.Header.SetContentType("application/x-www-form-urlencoded")
-	r.SetBodyString("name=" + name)
+	r.SetBodyString(form)
 }
 
 // ratio runs both in turns and reports the median of a/b with its spread.
@@ -231,52 +239,75 @@ func (p *process) answer(b *testing.B, path, cookie string) answer {
 func BenchmarkPage(b *testing.B) {
 	for _, visitor := range []string{"logged in", "anonymous"} {
 		b.Run(visitor, func(b *testing.B) {
-			app := latchkey(b)
-			cookie := ""
-			if visitor == "logged in" {
-				cookie = app.login(b, "Ann")
-			}
-			page := app.answer(b, "/", cookie)
-			if logged := bytes.Contains(page.Body, []byte("logged in as Ann.")); logged != (cookie != "") {
-				b.Fatalf("the wrong page: %s", page.Body)
-			}
-			text, err := json.Marshal(page)
-			if err != nil {
-				b.Fatal(err)
-			}
-			bare := comparison(b, "bare", "LATCHKEY_BENCH_ANSWER="+string(text))
-			if got := bare.answer(b, "/", cookie); !bytes.Equal(got.Body, page.Body) || len(got.Header) != len(page.Header) {
-				b.Fatalf("the bare handler sends %v %s", got.Header, got.Body)
-			}
-			get := func(p *process) func() float64 {
-				return func() float64 {
-					return p.load(b, clients, turn, fasthttp.StatusOK, func(_, i int, r *fasthttp.Request) {
-						if i == 0 {
-							r.SetRequestURI("/")
-							r.Header.Set("Cookie", cookie)
-						}
-					})
-				}
-			}
-			ratio(b, "of-bare", get(app), get(bare))
+			app, bare, cookie := pages(b, visitor == "logged in")
+			ratio(b, "of-bare", app.pages(b, cookie), bare.pages(b, cookie))
 		})
 	}
 }
 
-// BenchmarkLogin compares lasting logins with the same step on the adapter's own
-// Set.
+// pages starts the binary, and a bare handler that sends the same start page.
+func pages(b *testing.B, loggedIn bool, env ...string) (app, bare *process, cookie string) {
+	b.Helper()
+	app = latchkey(b, env)
+	if loggedIn {
+		cookie = app.signUp(b, "Ann")
+	}
+	page := app.answer(b, "/", cookie)
+	if logged := bytes.Contains(page.Body, []byte("logged in as Ann.")); logged != loggedIn {
+		b.Fatalf("the wrong page: %s", page.Body)
+	}
+	text, err := json.Marshal(page)
+	if err != nil {
+		b.Fatal(err)
+	}
+	bare = comparison(b, "bare", append(env, "LATCHKEY_BENCH_ANSWER="+string(text))...)
+	if got := bare.answer(b, "/", cookie); !bytes.Equal(got.Body, page.Body) || len(got.Header) != len(page.Header) {
+		b.Fatalf("the bare handler sends %v %s", got.Header, got.Body)
+	}
+	return app, bare, cookie
+}
+
+// pages returns what asks for the start page for one turn.
+func (p *process) pages(b *testing.B, cookie string) func() float64 {
+	return func() float64 {
+		return p.load(b, clients, turn, fasthttp.StatusOK, func(_, i int, r *fasthttp.Request) {
+			if i == 0 {
+				r.SetRequestURI("/")
+				r.Header.Set("Cookie", cookie)
+			}
+		})
+	}
+}
+
+// BenchmarkScaling compares what a second core brings to our page with what it
+// brings to the bare handler.
+func BenchmarkScaling(b *testing.B) {
+	app1, bare1, cookie1 := pages(b, true, "GOMAXPROCS=1")
+	app2, bare2, cookie2 := pages(b, true, "GOMAXPROCS=2")
+	one, two := app1.pages(b, cookie1), app2.pages(b, cookie2)
+	bareOne, bareTwo := bare1.pages(b, cookie1), bare2.pages(b, cookie2)
+	ratio(b, "of-bare-scaling",
+		func() float64 { return two() / one() },
+		func() float64 { return bareTwo() / bareOne() })
+	b.ReportMetric(0, "req/s") // of no meaning here
+}
+
+// BenchmarkLogin compares lasting logins, by a name alone as with --dev, with the
+// same step on the adapter's own Set.
 func BenchmarkLogin(b *testing.B) {
 	for _, n := range []int{1, 8, 64, 256} {
 		b.Run("clients "+strconv.Itoa(n), func(b *testing.B) {
 			login := func(p *process) func() float64 {
 				return func() float64 {
 					return p.load(b, n, turn, fasthttp.StatusSeeOther, func(client, i int, r *fasthttp.Request) {
-						prepareLogin(p.addr, fmt.Sprintf("n%d.%d", client, i), r)
+						if i == 0 {
+							preparePost(p.addr, "/login", fmt.Sprintf("name=n%d", client), r)
+						}
 					})
 				}
 			}
 			plain := comparison(b, "plain", "LATCHKEY_BENCH_DATABASE="+filepath.Join(b.TempDir(), "plain.db"))
-			ratio(b, "of-plain-Set", login(latchkey(b)), login(plain))
+			ratio(b, "of-plain-Set", login(latchkey(b, nil, "--dev")), login(plain))
 		})
 	}
 }
@@ -288,7 +319,7 @@ func BenchmarkStart(b *testing.B) {
 	var memory float64
 	for range rounds {
 		began := time.Now()
-		app := latchkey(b)
+		app := latchkey(b, nil)
 		app.answer(b, "/", "")
 		times = append(times, time.Since(began))
 		memory = residentMiB(b, app.cmd.Process.Pid)
@@ -307,14 +338,5 @@ func BenchmarkStart(b *testing.B) {
 
 func residentMiB(b *testing.B, pid int) float64 {
 	b.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return kib / 1024
+	return statusMiB(b, pid, "VmRSS:")
 }

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"latchkey/app/accounts"
+	"latchkey/app/bolt"
+	"latchkey/app/sessions"
+)
+
+var sizes = flag.String("sizes", "1000,100000", "how many sessions are on file, one figure for each case, the smallest first")
+
+// perAccount is how many sessions each account has.
+const perAccount = 10
+
+// sessionID returns the id of session i, so that none has to be remembered.
+func sessionID(i int) string {
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("session"), uint64(i)))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func accountName(i int) string { return "Player " + strconv.Itoa(i) }
+
+// fill makes a file with n sessions, perAccount of each account. The first
+// account is an administrator's.
+func fill(b *testing.B, n int) (path string) {
+	b.Helper()
+	path = filepath.Join(b.TempDir(), "latchkey.db")
+	db, err := bolt.Open(path, sessions.Limits{Idle: 7 * 24 * time.Hour, Lifetime: 30 * 24 * time.Hour})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	db.Conn().NoSync = true // it is thrown away if the machine goes down
+	now := time.Now()
+	at := func(i int) accounts.ID {
+		sum := sha256.Sum256(fmt.Append(nil, "account", i))
+		return accounts.ID(sum[:16])
+	}
+	var next atomic.Int64
+	var writers sync.WaitGroup
+	for range 512 { // they share commits
+		writers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i*perAccount >= n {
+					return
+				}
+				name, err := accounts.ParseName(accountName(i))
+				if err == nil {
+					err = db.Accounts().Create(accounts.Account{ID: at(i), Name: name, Admin: i == 0, Created: now, PasswordChanged: now})
+				}
+				for j := i * perAccount; err == nil && j < min(n, (i+1)*perAccount); j++ {
+					err = db.Begin(sessionID(j), "", sessions.Session{
+						Account: sessions.Account(at(i)), Password: now, Began: now, Seen: now, Proved: now,
+						Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.1",
+					}, []byte(strings.Repeat("data", 20)))
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if err := db.Conn().Sync(); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+// grown is a server on a file of some size.
+type grown struct {
+	*process
+	n       int
+	started time.Duration // to its first page
+	fileMiB float64
+	taken   map[string][]float64 // case → seconds of each
+}
+
+// BenchmarkGrowth shows how costs grow with the sessions on file. The sizes take
+// turns, so that the machine's drift cancels in the ratios.
+func BenchmarkGrowth(b *testing.B) {
+	var all []*grown
+	for text := range strings.SplitSeq(*sizes, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < perAccount {
+			b.Fatalf("-sizes: %q", text)
+		}
+		path := fill(b, n)
+		began := time.Now()
+		p := latchkey(b, nil, "--database="+path)
+		p.answer(b, "/", "")
+		g := &grown{process: p, n: n, started: time.Since(began), taken: map[string][]float64{}}
+		info, err := os.Stat(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		g.fileMiB = float64(info.Size()) / (1 << 20)
+		all = append(all, g)
+	}
+	// A visitor at random each time. What ends sessions ends those of the last
+	// tenth, which the others leave alone.
+	stays := func(g *grown) int { return rand.IntN(g.n * 9 / 10) }
+	ended := map[*grown]int{}
+	for _, c := range []struct {
+		name   string
+		count  int // in a round
+		status int
+		method string
+		path   string
+		who    func(*grown) int
+	}{
+		{"page", 3000, fasthttp.StatusOK, "GET", "/", stays},
+		{"sessions", 200, fasthttp.StatusOK, "GET", "/account", stays},
+		{"search", 100, fasthttp.StatusOK, "GET", "/admin?q=player+", func(*grown) int { return 0 }},
+		{"logout", 10, fasthttp.StatusSeeOther, "POST", "/logout", func(g *grown) int { ended[g]++; return g.n - ended[g] }},
+	} {
+		for round := range rounds + 1 {
+			for _, g := range all {
+				request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+				for range c.count {
+					request.Reset()
+					request.Header.SetMethod(c.method)
+					request.SetRequestURI(c.path)
+					request.Header.SetHost(g.addr)
+					request.Header.Set("Cookie", "__Host-session="+sessionID(c.who(g)))
+					sent := time.Now()
+					if err := g.client.Do(request, response); err != nil || response.StatusCode() != c.status {
+						b.Fatalf("%s: %d, %v", c.name, response.StatusCode(), err)
+					}
+					if round > 0 { // the first one warms
+						g.taken[c.name] = append(g.taken[c.name], time.Since(sent).Seconds())
+					}
+				}
+			}
+		}
+	}
+	for _, g := range all {
+		b.Run(strconv.Itoa(g.n), func(b *testing.B) {
+			for name, taken := range g.taken {
+				slices.Sort(taken)
+				b.ReportMetric(quantile(taken, .5)*1e6, "µs-"+name)
+				first := all[0].taken[name]
+				slices.Sort(first)
+				b.ReportMetric(quantile(taken, .5)/quantile(first, .5), name+"-p50-ratio")
+				b.ReportMetric(quantile(taken, .99)/quantile(first, .99), name+"-p99-ratio")
+			}
+			b.ReportMetric(float64(g.started.Microseconds())/1000, "ms-start")
+			b.ReportMetric(g.fileMiB, "MiB-file")
+			b.ReportMetric(residentMiB(b, g.cmd.Process.Pid), "MiB-resident")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
