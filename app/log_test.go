@@ -83,7 +83,7 @@ func TestLogKeepsLinesWhole(t *testing.T) {
 func TestDevLog(t *testing.T) {
 	out := newOutput()
 	log, done := newLog(true, out)
-	defer flush()
+	defer done()
 	log.Info("request", "path", "/x\nforged")
 	if got := out.String(); !strings.Contains(got, `path="/x\nforged"`) || strings.Count(got, "\n") != 1 || !strings.Contains(got, "Z ") {
 		t.Errorf("%q", got)
