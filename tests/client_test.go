@@ -35,6 +35,8 @@ type client struct {
 	secrets []string          // every session id and proof it ever had; none may appear in an answer's body
 	network *http.Transport   // where it connects from
 	header  map[string]string // what it sends with every request
+
+	mayBeBusy bool // the test floods the server, so 503 is right
 }
 
 func (s *server) client() *client {
@@ -276,7 +278,7 @@ func (c *client) mustNotTell(p *page) {
 			c.t.Errorf("%s: the body holds a cookie", p)
 		}
 	}
-	if p.status >= 500 {
+	if p.status >= 500 && !(c.mayBeBusy && p.status == http.StatusServiceUnavailable) {
 		c.t.Errorf("%s: status %d\n%s", p, p.status, p.body)
 	}
 }

@@ -55,6 +55,7 @@ func TestWrongSettings(t *testing.T) {
 		{names: "--database", args: []string{"--database="}},
 		{names: "--dev", args: []string{"--dev=perhaps"}},
 		{names: "--dev", env: []string{"DEV=perhaps"}},
+		{names: "--dev", env: []string{"DEV="}},
 		{names: "--addr", args: []string{"--dev", "--addr=0.0.0.0:0"}},
 		{names: "--addr", args: []string{"--dev", "--addr=:0"}},
 		{names: "--addr", args: []string{"--dev", "--addr=[::]:0"}},
