@@ -71,8 +71,8 @@ func (s *Accounts) Add(name string) (Account, error) {
 	return a, nil
 }
 
-// SetAdmin makes the account an administrator or not. Its sessions end. The
-// refusals are ErrNotFound and ErrLastAdmin.
+// SetAdmin makes the account an administrator or not, from its next request on.
+// The refusals are ErrNotFound and ErrLastAdmin.
 func (s *Accounts) SetAdmin(id ID, admin bool) error {
 	if err := s.store.SetAdmin(id, admin); err != nil {
 		return fmt.Errorf("accounts: set administrator: %w", err)

@@ -52,10 +52,9 @@ type Store interface {
 	// returns the account as it is now. ErrNotFound, ErrChanged.
 	SetPassword(read Account, hash string, at time.Time) (Account, error)
 
-	// SetAdmin makes the account an administrator or not. If that is a change,
-	// it ends its sessions: a session does not outlive a change of its powers.
-	// ErrNotFound; ErrLastAdmin if no enabled administrator would be left of
-	// those there were.
+	// SetAdmin makes the account an administrator or not. Its sessions stay, and
+	// have the powers it has now: these are read at every request. ErrNotFound;
+	// ErrLastAdmin if no enabled administrator would be left of those there were.
 	SetAdmin(id ID, admin bool) error
 
 	// SetDisabled disables the account or enables it again. Disabling voids its
