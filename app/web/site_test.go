@@ -129,11 +129,13 @@ func copyDisk(t testing.TB) fs.FS {
 // faultyStore is the real store until it is given a fault.
 type faultyStore struct {
 	*bolt.DB
-	fault atomic.Pointer[error]
+	fault atomic.Pointer[error] // what everything returns
+	begin atomic.Pointer[error] // what Begin returns
 }
 
-func (f *faultyStore) fail(err error) { f.fault.Store(&err) }
-func (f *faultyStore) repair()        { f.fault.Store(nil) }
+func (f *faultyStore) fail(err error)      { f.fault.Store(&err) }
+func (f *faultyStore) failBegin(err error) { f.begin.Store(&err) }
+func (f *faultyStore) repair()             { f.fault.Store(nil); f.begin.Store(nil) }
 
 func (f *faultyStore) Read(id string) (sessions.Session, error) {
 	if err := f.fault.Load(); err != nil {
@@ -143,8 +145,10 @@ func (f *faultyStore) Read(id string) (sessions.Session, error) {
 }
 
 func (f *faultyStore) Begin(id, replaces string, s sessions.Session, data []byte) error {
-	if err := f.fault.Load(); err != nil {
-		return *err
+	for _, fault := range []*error{f.fault.Load(), f.begin.Load()} {
+		if fault != nil {
+			return *fault
+		}
 	}
 	return f.DB.Begin(id, replaces, s, data)
 }
