@@ -17,14 +17,14 @@ import (
 // Settings are all that can be set. The zero of nothing is meant: Parse fills
 // every field. They are safe for a public server as they are by default.
 type Settings struct {
-	Addr            string        `env:"ADDR" default:"127.0.0.1:3000" placeholder:"HOST:PORT" help:"Address to listen on. Port 0 takes a free one."`
-	Database        string        `env:"DATABASE" default:"data/latchkey.db" placeholder:"FILE" help:"File that keeps everything. It and its folder are made when missing."`
+	Addr            string        `env:"ADDR" default:"127.0.0.1:3000" help:"Address to listen on. Port 0 takes a free one."`
+	Database        string        `env:"DATABASE" default:"data/latchkey.db" help:"File that keeps everything. It and its folder are made when missing."`
 	Dev             bool          `env:"DEV" help:"For your own machine: views and public files from disk, the browser reloads, a name logs in without a password."`
 	Title           string        `env:"TITLE" default:"store" help:"The site's title."`
-	Origin          string        `env:"ORIGIN" default:"http://localhost:3000" placeholder:"URL" help:"The https address people use."`
+	Origin          string        `env:"ORIGIN" default:"http://localhost:3000" help:"The https address people use."`
 	SessionIdle     time.Duration `env:"SESSION_IDLE" default:"168h" help:"A session ends when it was not used for so long."`
 	SessionLifetime time.Duration `env:"SESSION_LIFETIME" default:"720h" help:"A session ends after so long, used or not."`
-	PasswordMin     int           `env:"PASSWORD_MIN" default:"15" placeholder:"N" help:"The shortest password that may be chosen, in characters, from 8."`
+	PasswordMin     int           `env:"PASSWORD_MIN" default:"15" help:"The shortest password that may be chosen, in characters, from 8."`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES" placeholder:"IP" help:"Addresses or networks of your own proxies, whose X-Forwarded-For is believed."`
 }
 
