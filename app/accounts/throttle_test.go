@@ -254,7 +254,7 @@ func TestThrottleSignUp(t *testing.T) {
 	}
 }
 
-// ASVS 15.4: guesses made at once do not pass before the first is counted.
+// ASVS 15.4.2: guesses made at once do not pass before the first is counted.
 func TestThrottleAtOnce(t *testing.T) {
 	th, _ := testThrottle()
 	var passed atomic.Int32

@@ -30,7 +30,7 @@ func testLoggedIn(t *testing.T, s accounts.Store) {
 	same(t, read(t, s, other), other)
 }
 
-// ASVS 15.4: what was checked still holds when it is acted upon.
+// ASVS 15.4.2: what was checked still holds when it is acted upon.
 func testLoggedInChanged(t *testing.T, s accounts.Store) {
 	a := create(t, s, "alice")
 	old := a
