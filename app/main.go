@@ -11,10 +11,12 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
 
+	"latchkey/app/accounts"
 	"latchkey/app/bolt"
 	"latchkey/app/sessions"
 	"latchkey/app/web"
@@ -69,6 +71,9 @@ func (usageError) Is(target error) bool { return target == errUsage }
 // is longer than the web waits for a slow visitor.
 const patience = 15 * time.Second
 
+// memoryLimit is what the garbage collector holds the heap to, in bytes.
+const memoryLimit = 120 << 20
+
 // serve runs the server until ctx ends. Then it stops in order: no new requests,
 // those in hand finished, the sweeper ended, the database closed.
 func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err error) {
@@ -79,7 +84,18 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	site, err := web.New(web.Options{Settings: settings, Store: db, Log: log, Disk: os.DirFS(".")})
+	// Each password that is hashed leaves 19 MiB behind; the limit has them collected
+	// before the next are asked for. Pages alone never come near it.
+	debug.SetMemoryLimit(memoryLimit)
+	people, err := accounts.New(db.Accounts(), accounts.Settings{
+		Title:       settings.Title,
+		MinPassword: settings.PasswordMin,
+		Dev:         settings.Dev,
+	}, nil)
+	if err != nil {
+		return err
+	}
+	site, err := web.New(web.Options{Settings: settings, Accounts: people, Sessions: db, Log: log, Disk: os.DirFS(".")})
 	if err != nil {
 		return err
 	}

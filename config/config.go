@@ -28,6 +28,7 @@ type Settings struct {
 	Origin          string        `env:"ORIGIN" default:"http://localhost:3000" help:"The https address people use."`
 	SessionIdle     time.Duration `env:"SESSION_IDLE" default:"168h" help:"A session ends when it was not used for so long."`
 	SessionLifetime time.Duration `env:"SESSION_LIFETIME" default:"720h" help:"A session ends after so long, used or not."`
+	PasswordMin     int           `env:"PASSWORD_MIN" default:"15" help:"The shortest password that may be chosen, in characters, from 8."`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES" placeholder:"IP" help:"Addresses or networks of your own proxies, whose X-Forwarded-For is believed."`
 }
 
@@ -83,6 +84,7 @@ func (s Settings) check() error {
 		{"--origin", s.checkOrigin()},
 		{"--session-idle", checkLimit(s.SessionIdle)},
 		{"--session-lifetime", checkLimit(s.SessionLifetime)},
+		{"--password-min", s.checkPasswordMin()},
 		{"--trusted-proxies", s.checkProxies()},
 	} {
 		if c.err != nil {
@@ -161,6 +163,15 @@ func checkLimit(d time.Duration) error {
 	const most = 10 * 365 * 24 * time.Hour
 	if d < time.Second || d > most {
 		return fmt.Errorf("%s is out of range; it is a time from 1s to %s", d, most)
+	}
+	return nil
+}
+
+// checkPasswordMin follows NIST 800-63B-4, section 3.1.1.2: 15 where a password
+// stands alone, and never under 8.
+func (s Settings) checkPasswordMin() error {
+	if s.PasswordMin < 8 || s.PasswordMin > 64 {
+		return fmt.Errorf("%d is out of range; it is a number from 8 to 64", s.PasswordMin)
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ var environment = map[string]string{
 	"--origin":           "ORIGIN",
 	"--session-idle":     "SESSION_IDLE",
 	"--session-lifetime": "SESSION_LIFETIME",
+	"--password-min":     "PASSWORD_MIN",
 	"--trusted-proxies":  "TRUSTED_PROXIES",
 }
 
@@ -51,6 +52,7 @@ var defaults = config.Settings{
 	Origin:          "http://localhost:3000",
 	SessionIdle:     168 * time.Hour,
 	SessionLifetime: 720 * time.Hour,
+	PasswordMin:     15,
 	TrustedProxies:  nil,
 }
 
@@ -79,11 +81,12 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		Origin:          "https://example.com",
 		SessionIdle:     90 * time.Second,
 		SessionLifetime: 36 * time.Hour,
+		PasswordMin:     8,
 		TrustedProxies:  []string{"10.0.0.0/8", "::1"},
 	}
 	values := map[string]string{
 		"--addr": "[::1]:0", "--database": "/tmp/x.db", "--dev": "true", "--title": "Škola", "--origin": "https://example.com",
-		"--session-idle": "90s", "--session-lifetime": "36h", "--trusted-proxies": "10.0.0.0/8,::1",
+		"--session-idle": "90s", "--session-lifetime": "36h", "--password-min": "8", "--trusted-proxies": "10.0.0.0/8,::1",
 	}
 	t.Run("flags", func(t *testing.T) {
 		clear(t)
@@ -139,6 +142,7 @@ func TestWrongValues(t *testing.T) {
 		},
 		"--session-idle":     {"", "0", "0s", "-1h", "999ms", "168", "1d", "soon", "87601h", "9999999h", "1h\n2h"},
 		"--session-lifetime": {"", "0", "0s", "-1h", "999ms", "720", "1d", "soon", "87601h", "9999999h", "1h\n2h"},
+		"--password-min":     {"", "0", "7", "-8", "65", "8.5", "eight", "0x7", "99999999999999999999", "8\n9"},
 		"--trusted-proxies":  {"proxy.example.com", "10.0.0.0/33", "10.0.0.256", "10.0.0.1:80", "fe80::1%eth0", "::/129", "10.0.0.1,x", "*", "10.0.0.1\n10.0.0.2"},
 	} {
 		for _, value := range values {

@@ -61,6 +61,7 @@ func TestEnterSendsTheForm(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	b := s.browse(t)
+	s.signUp("Ada")
 	b.open("/login")
 	b.fill("Ada")
 	b.enter()
@@ -89,7 +90,7 @@ func TestRefusalInABrowser(t *testing.T) {
 	s := start(t)
 	b := s.browse(t)
 	b.withoutScripts()
-	b.open("/login")
+	b.open("/signup")
 	b.fill(strings.Repeat("long", 20))
 	b.enter()
 	if alert := ask(b, "read the refusal", chromedp.Text(chromedp.CSS("[role=alert]"))); !strings.HasSuffix(strings.TrimSpace(alert), ".") {
@@ -108,6 +109,7 @@ func TestTooLargeFormInABrowser(t *testing.T) {
 	b := s.browse(t)
 	for _, size := range []int{100 << 10, 4 << 20} {
 		b.open("/login")
+		b.fill("Ada")
 		b.do("paste a book", chromedp.SetValue(chromedp.CSS("input[name=name]"), strings.Repeat("a", size)))
 		if answer := b.load("press Log in", chromedp.Click(chromedp.CSS("form button"))); answer.Status != 413 {
 			t.Errorf("status %d for %d bytes", answer.Status, size)
@@ -128,7 +130,7 @@ func TestPhone(t *testing.T) {
 		b.open(path)
 		b.mustFit(path)
 	}
-	for _, path := range []string{"/", "/login", "/logout", "/no-such-page"} {
+	for _, path := range []string{"/", "/signup", "/login", "/logout", "/no-such-page"} {
 		fits(path)
 	}
 	b.open("/login")
@@ -136,7 +138,7 @@ func TestPhone(t *testing.T) {
 	b.enter()
 	b.mustFit("the refused form")
 	b.login(strings.Repeat("W", 64))
-	for _, path := range []string{"/", "/logout", "/no-such-page"} {
+	for _, path := range []string{"/", "/logout", "/account", "/no-such-page"} {
 		fits(path)
 	}
 }
@@ -176,9 +178,12 @@ func TestAnotherSiteInABrowser(t *testing.T) {
 	t.Parallel()
 	s, evil := start(t), newEvilSite(t)
 	b := s.browse(t)
+	s.signUp("Mallory")
 	b.login("Ada")
 	for _, form := range []string{
-		`<form method="post" action="` + b.address("/login") + `"><input name="name" value="Mallory"><button>Win</button></form>`,
+		`<form method="post" action="` + b.address("/login") + `"><input name="name" value="Mallory"><input name="password" value="` + password + `"><button>Win</button></form>`,
+		`<form method="post" action="` + b.address("/signup") + `"><input name="name" value="Eve"><input name="password" value="` + password + `"><button>Win</button></form>`,
+		`<form method="post" action="` + b.address("/account/delete") + `"><input name="password" value="` + password + `"><button>Win</button></form>`,
 		`<form method="post" action="` + b.address("/logout") + `"><button>Win</button></form>`,
 		`<form method="post" enctype="text/plain" action="` + b.address("/logout") + `"><button>Win</button></form>`,
 	} {

@@ -125,19 +125,22 @@ func (b *browser) open(path string) {
 	b.load("open "+path, chromedp.Navigate(b.address(path)))
 }
 
-// login logs in as a person does: from the start page by its link, typing into the field that is already focused.
+// login logs in as a person does: from the start page by its link, typing into the field that is already focused. The
+// account is made if need be.
 func (b *browser) login(name string) {
 	b.t.Helper()
+	b.server.signUp(name)
 	b.open("/")
 	b.follow("Log in")
 	b.fill(name)
 	b.press("Log in")
 }
 
-// fill types what the login form asks for.
+// fill types what the login form and the sign-up form ask for.
 func (b *browser) fill(name string) {
 	b.t.Helper()
 	b.do("type the name", chromedp.WaitReady(chromedp.CSS("input[name=name]:focus")), chromedp.KeyEvent(name))
+	b.do("type the password", chromedp.KeyEvent(kb.Tab), chromedp.WaitReady(chromedp.CSS("input[name=password]:focus")), chromedp.KeyEvent(b.server.password()))
 }
 
 func (b *browser) follow(link string) {

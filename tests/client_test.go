@@ -1,19 +1,28 @@
 package tests
 
 import (
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// The cookie of a public server, and that of --dev.
+// The cookies of a public server: who is logged in, which browser has logged in before, and what to say after a
+// redirect. Under --dev the session's is plain.
 const (
 	sessionCookie    = "__Host-session"
+	knownCookie      = "__Host-known"
+	flashCookie      = "__Host-flash"
 	devSessionCookie = "session"
 )
+
+// password is everybody's, unless a test is about passwords.
+const password = "seven quiet lamps over harbour"
 
 // client is one browser: it keeps cookies, follows the page's own forms and links, and says where it comes from.
 //
@@ -23,11 +32,56 @@ type client struct {
 	t       testing.TB
 	server  *server
 	cookies map[string]string
-	ids     []string // every session id it ever had; none may appear in an answer's body
+	secrets []string          // every session id and proof it ever had; none may appear in an answer's body
+	network *http.Transport   // where it connects from
+	header  map[string]string // what it sends with every request
+
+	mayBeBusy bool // the test floods the server, so 503 is right
 }
 
 func (s *server) client() *client {
-	return &client{t: s.t, server: s, cookies: map[string]string{}}
+	return &client{t: s.t, server: s, cookies: map[string]string{}, network: s.transport}
+}
+
+// clientFrom gives a client at another address of this machine: 127.0.0.0/8 is all its own.
+func (s *server) clientFrom(address string) *client {
+	c := s.client()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: patience}
+	c.network = &http.Transport{DisableCompression: true, DisableKeepAlives: true, DialContext: dialer.DialContext}
+	return c
+}
+
+// nextNetwork gives an address in a network (/24) that nobody has connected from yet. Sign-ups are limited for each
+// network, and most tests need more of them than one network may have.
+func (s *server) nextNetwork() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.networks++
+	return fmt.Sprintf("127.1.%d.1", s.networks)
+}
+
+// signUp makes sure that there is an account of that name. Under --dev the login does.
+func (s *server) signUp(name string) {
+	s.t.Helper()
+	s.mu.Lock()
+	there := s.accounts[name]
+	s.accounts[name] = true
+	s.mu.Unlock()
+	if !there && !s.dev() {
+		s.clientFrom(s.nextNetwork()).signUp(name, password).expect(http.StatusSeeOther)
+	}
+}
+
+// signUp signs up through the page and gives the answer to it, before its redirect.
+func (c *client) signUp(name, password string) *page {
+	c.t.Helper()
+	return c.get("/signup").form("Sign up").fill("name", name).fill("password", password).submit()
+}
+
+// tryLogin sends the login form and gives the answer to it.
+func (c *client) tryLogin(name, password string) *page {
+	c.t.Helper()
+	return c.get("/login").form("Log in").fill("name", name).fill("password", password).submit()
 }
 
 // login gives a client that has logged in. Every test that needs one comes here or to client.login.
@@ -38,10 +92,24 @@ func (s *server) login(name string) *client {
 	return c
 }
 
-// login logs in through the page and gives the page it leads to.
+// login logs in through the page and gives the page it leads to. The account is made if need be.
 func (c *client) login(name string) *page {
 	c.t.Helper()
-	return c.get("/login").form("Log in").fill("name", name).submit().expect(http.StatusSeeOther).follow().shows("You are logged in as " + name + ".")
+	c.server.signUp(name)
+	return c.tryLogin(name, c.server.password()).expect(http.StatusSeeOther).follow().shows("You are logged in as " + name + ".")
+}
+
+// password is what logs in: nothing under --dev.
+func (s *server) password() string {
+	if s.dev() {
+		return ""
+	}
+	return password
+}
+
+// proof is the form that logs a name in.
+func (s *server) proof(name string) url.Values {
+	return url.Values{"name": {name}, "password": {s.password()}}
 }
 
 // logout presses the button on the start page and gives the answer to it, before its redirect.
@@ -71,6 +139,7 @@ func (c *client) session() string {
 // copy gives another browser with the same cookies: a thief, or a browser that forgot to forget.
 func (c *client) copy() *client {
 	other := c.server.client()
+	other.t, other.network = c.t, c.network
 	for name, value := range c.cookies {
 		other.cookies[name] = value
 	}
@@ -142,6 +211,9 @@ func (c *client) send(r request) *page {
 	if len(cookies) > 0 {
 		req.Header.Set("Cookie", strings.Join(cookies, "; "))
 	}
+	for name, value := range c.header {
+		req.Header.Set(name, value)
+	}
 	for name, value := range r.header {
 		if name == "Host" {
 			req.Host = value
@@ -152,7 +224,7 @@ func (c *client) send(r request) *page {
 		}
 	}
 	answer, err := (&http.Client{
-		Transport:     c.server.transport,
+		Transport:     c.network,
 		Timeout:       patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}).Do(req)
@@ -173,16 +245,17 @@ func (c *client) send(r request) *page {
 	return p
 }
 
-// keep takes the cookies of an answer, each of which must be the session's and as safe as can be.
+// keep takes the cookies of an answer, each of which must be one of ours and as safe as can be.
 func (c *client) keep(cookies []*http.Cookie, p *page) {
 	c.t.Helper()
-	want := sessionCookie
-	if c.server.dev() {
-		want = devSessionCookie
-	}
+	known := []string{sessionCookie, knownCookie, flashCookie}
 	for _, cookie := range cookies {
+		name := cookie.Name
+		if c.server.dev() {
+			name = "__Host-" + name
+		}
 		// ASVS 3.3.1, 3.3.2, 3.3.3, 3.3.4: on every answer of every test.
-		if cookie.Name != want || !cookie.HttpOnly || cookie.Secure == c.server.dev() ||
+		if !slices.Contains(known, name) || !cookie.HttpOnly || cookie.Secure == c.server.dev() ||
 			cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" {
 			c.t.Errorf("%s: unsafe cookie %q", p, strings.ReplaceAll(cookie.Raw, cookie.Value, "…"))
 		}
@@ -191,19 +264,21 @@ func (c *client) keep(cookies []*http.Cookie, p *page) {
 			continue
 		}
 		c.cookies[cookie.Name] = cookie.Value
-		c.ids = append(c.ids, cookie.Value)
+		if name != flashCookie {
+			c.secrets = append(c.secrets, cookie.Value)
+		}
 	}
 }
 
-// mustNotTell fails the test if an answer's body holds a session id, or if an answer is a fault of ours.
+// mustNotTell fails the test if an answer's body holds what a cookie keeps secret, or if an answer is a fault of ours.
 func (c *client) mustNotTell(p *page) {
 	c.t.Helper()
-	for _, id := range c.ids {
-		if strings.Contains(p.body, id) {
-			c.t.Errorf("%s: the body holds a session id", p)
+	for _, secret := range c.secrets {
+		if strings.Contains(p.body, secret) {
+			c.t.Errorf("%s: the body holds a cookie", p)
 		}
 	}
-	if p.status >= 500 {
+	if p.status >= 500 && !(c.mayBeBusy && p.status == http.StatusServiceUnavailable) {
 		c.t.Errorf("%s: status %d\n%s", p, p.status, p.body)
 	}
 }

@@ -16,7 +16,7 @@ func crawl(t *testing.T, s *server) []*page {
 	nobody, somebody := s.client(), s.login("Ada")
 	var pages []*page
 	for _, c := range []*client{nobody, somebody} {
-		for _, p := range []string{"/", "/login", "/logout", "/no-such-page", "/robots.txt", "/public/", "/%2e%2e/%2e%2e/etc/passwd"} {
+		for _, p := range []string{"/", "/signup", "/login", "/logout", "/account", "/no-such-page", "/robots.txt", "/public/", "/%2e%2e/%2e%2e/etc/passwd"} {
 			pages = append(pages, c.get(p), c.send(request{method: http.MethodHead, path: p}))
 		}
 		for _, load := range c.get("/").loads() {
@@ -28,17 +28,27 @@ func crawl(t *testing.T, s *server) []*page {
 	}
 	const formType = "application/x-www-form-urlencoded"
 	own := nobody.sameOrigin()
-	post("/login", formType, "name=Eve", own)                                               // 303
-	post("/login", formType, "name=", own)                                                  // 422
-	post("/login", formType, "name=Eve", map[string]string{"Sec-Fetch-Site": "cross-site"}) // 403
-	post("/logout", formType, "", own)                                                      // 303
-	post("/", formType, "", own)                                                            // 405
-	post("/login", "multipart/form-data; boundary=b", "--b\r\nbroken", own)                 // 400 or 422
-	post("/no-such-page", formType, "", own)                                                // 404
-	post("/no-such-page", formType, "", map[string]string{"Sec-Fetch-Site": "cross-site"})  // 403 or 404
-	pages = append(pages, nobody.send(request{method: "BREW", path: "/"}))                  // 400 or 405
-	pages = append(pages, nobody.send(request{method: http.MethodTrace, path: "/"}))        // 405
-	pages = append(pages, nobody.send(request{method: http.MethodOptions, path: "/"}))      // 204 or 405
+	eve := s.proof("Eve").Encode()
+	post("/signup", formType, eve, own)          // 303
+	post("/signup", formType, eve, own)          // 422, taken
+	post("/signup", formType, "name=", own)      // 422
+	post("/login", formType, eve, own)           // 303
+	post("/login", formType, "name=", own)       // 401
+	post("/account/password", formType, "", own) // 401
+	post("/account/delete", formType, "", own)   // 401
+	for range 6 {
+		post("/login", formType, "name=Bob", own) // 401, and at last 429
+	}
+	pages = append(pages, somebody.post("/account/password", url.Values{}), somebody.post("/account/delete", url.Values{})) // 422, 401
+	post("/login", formType, "name=Eve", map[string]string{"Sec-Fetch-Site": "cross-site"})                                 // 403
+	post("/logout", formType, "", own)                                                                                      // 303
+	post("/", formType, "", own)                                                                                            // 405
+	post("/login", "multipart/form-data; boundary=b", "--b\r\nbroken", own)                                                 // 400 or 422
+	post("/no-such-page", formType, "", own)                                                                                // 404
+	post("/no-such-page", formType, "", map[string]string{"Sec-Fetch-Site": "cross-site"})                                  // 403 or 404
+	pages = append(pages, nobody.send(request{method: "BREW", path: "/"}))                                                  // 400 or 405
+	pages = append(pages, nobody.send(request{method: http.MethodTrace, path: "/"}))                                        // 405
+	pages = append(pages, nobody.send(request{method: http.MethodOptions, path: "/"}))                                      // 204 or 405
 	for _, raw := range []string{
 		"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
 		"NONSENSE\r\n\r\n",
@@ -67,7 +77,7 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 			t.Errorf("%s, %d: HSTS though the site is http", p, p.status)
 		}
 	}
-	for _, status := range []int{200, 303, 400, 403, 404, 405, 413, 422} {
+	for _, status := range []int{200, 303, 400, 401, 403, 404, 405, 413, 422, 429} {
 		if !seen[status] {
 			t.Errorf("the crawl met no answer with status %d", status)
 		}
@@ -294,7 +304,7 @@ func TestTitles(t *testing.T) {
 	if title := c.get("/").title(); title != "The Shop" {
 		t.Errorf("the start page is titled %q", title)
 	}
-	for _, p := range []*page{c.get("/login"), c.get("/logout"), c.get("/no-such-page"), c.post("/login", url.Values{"name": {""}})} {
+	for _, p := range []*page{c.get("/login"), c.get("/signup"), c.get("/logout"), c.get("/no-such-page"), c.post("/login", url.Values{"name": {""}})} {
 		if title := p.title(); !strings.HasSuffix(title, "The Shop") || title == "The Shop" {
 			t.Errorf("%s is titled %q", p, title)
 		}

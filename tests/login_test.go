@@ -107,7 +107,7 @@ func TestLogoutOfNobody(t *testing.T) {
 func TestEveryPageOfASessionHasALogout(t *testing.T) {
 	t.Parallel()
 	c := start(t).login("Ada")
-	for _, path := range []string{"/", "/logout", "/no-such-page"} {
+	for _, path := range []string{"/", "/logout", "/account", "/no-such-page"} {
 		c.get(path).form("Log out")
 	}
 }
@@ -126,10 +126,11 @@ func TestLoginReadsTheBodyOnly(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	c := s.client()
-	p := c.post("/login?name=Mallory", nil)
-	p.expect(http.StatusUnprocessableEntity).hides("Mallory")
+	s.signUp("Mallory")
+	c.post("/login?"+s.proof("Mallory").Encode(), nil).expect(http.StatusUnauthorized).hides("Mallory")
+	c.post("/login?password="+url.QueryEscape(password), url.Values{"name": {"Mallory"}}).expect(http.StatusUnauthorized)
 	if c.session() != "" {
-		t.Error("a name in the address logged in")
+		t.Error("what the address says logged in")
 	}
 	for _, path := range []string{"/login?name=Mallory", "/?name=Mallory"} {
 		if body := c.get(path).body; strings.Contains(body, "Mallory") {
@@ -138,7 +139,8 @@ func TestLoginReadsTheBodyOnly(t *testing.T) {
 	}
 	c.mustBeNobody()
 
-	c.post("/login?name=Mallory", url.Values{"name": {"Ada"}}).expect(http.StatusSeeOther)
+	s.signUp("Ada")
+	c.post("/login?name=Mallory&password=Mallory", s.proof("Ada")).expect(http.StatusSeeOther)
 	c.mustBe("Ada")
 }
 
@@ -147,32 +149,39 @@ func TestLoginWithDoubledAndForeignFields(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	c := s.client()
-	switch p := c.post("/login", url.Values{"name": {"Ada", "Eve"}}); p.status {
-	case http.StatusSeeOther:
-		c.get("/").shows("You are logged in as Ada.").hides("Eve")
-	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+	s.signUp("Ada")
+	for _, form := range []url.Values{
+		{"name": {"Ada", "Eve"}, "password": {password}},
+		{"name": {"Ada"}, "password": {"wrong", password}},
+		{"name": {"Ada"}, "password": {password}, "next": {"/", "//evil.example"}},
+	} {
+		c.post("/login", form).expect(http.StatusBadRequest)
+		c.post("/signup", form).expect(http.StatusBadRequest)
 		c.mustBeNobody()
-	default:
-		t.Errorf("a doubled name gives status %d", p.status)
 	}
 
 	// ASVS 15.3.3
-	c = s.client()
-	c.post("/login", url.Values{"name": {"Bob"}, "role": {"admin"}, "admin": {"true"}, "Name": {"Eve"}, "owner": {"Eve"}}).expect(http.StatusSeeOther)
-	c.get("/").shows("You are logged in as Bob.").hides("Eve", "admin")
+	foreign := url.Values{"password": {password}, "role": {"admin"}, "admin": {"true"}, "Name": {"Eve"}, "owner": {"Eve"}, "id": {"0"}}
+	for _, path := range []string{"/signup", "/login"} {
+		c = s.client()
+		foreign.Set("name", "Bob")
+		c.post(path, foreign).expect(http.StatusSeeOther)
+		c.get("/").shows("You are logged in as Bob.").hides("Eve", "admin")
+	}
 }
 
 func TestLoginRefusesBodiesThatAreNoForm(t *testing.T) {
 	t.Parallel()
 	s := start(t)
+	s.signUp("Mallory")
 	for _, test := range []struct{ what, contentType, body string }{
 		{"empty", "application/x-www-form-urlencoded", ""},
-		{"JSON", "application/json", `{"name":"Mallory"}`},
-		{"JSON in disguise", "text/plain", `{"name":"Mallory"}`},
-		{"a form in disguise", "text/plain", `name=Mallory`},
-		{"no type", "", `name=Mallory`},
+		{"JSON", "application/json", `{"name":"Mallory","password":"` + password + `"}`},
+		{"JSON in disguise", "text/plain", `{"name":"Mallory","password":"` + password + `"}`},
+		{"a form in disguise", "text/plain", s.proof("Mallory").Encode()},
+		{"no type", "", s.proof("Mallory").Encode()},
 		{"XML", "application/xml", `<name>Mallory</name>`},
-		{"multipart without a boundary", "multipart/form-data", "name=Mallory"},
+		{"multipart without a boundary", "multipart/form-data", s.proof("Mallory").Encode()},
 		{"multipart cut short", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nMall"},
 		{"a file for a name", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"name\"; filename=\"f\"\r\n\r\nMallory\r\n--b--\r\n"},
 		{"only separators", "application/x-www-form-urlencoded", "&&&===&"},
@@ -182,7 +191,7 @@ func TestLoginRefusesBodiesThatAreNoForm(t *testing.T) {
 			c := s.client()
 			c.t = t
 			p := c.send(request{method: http.MethodPost, path: "/login", contentType: test.contentType, body: test.body, header: c.sameOrigin()})
-			if p.status != http.StatusUnprocessableEntity && p.status != http.StatusBadRequest {
+			if p.status != http.StatusUnauthorized && p.status != http.StatusBadRequest {
 				t.Errorf("status %d", p.status)
 			}
 			if c.session() != "" {
@@ -199,10 +208,13 @@ func TestLoginRefusesBodiesThatAreNoForm(t *testing.T) {
 // Browsers may send a form in this encoding too. It logs in or it is refused; nothing else.
 func TestLoginWithMultipart(t *testing.T) {
 	t.Parallel()
-	c := start(t).client()
+	s := start(t)
+	s.signUp("Ada")
+	c := s.client()
+	const part = "--b\r\nContent-Disposition: form-data; name="
 	p := c.send(request{
-		method: http.MethodPost, path: "/login", header: c.sameOrigin(),
-		contentType: "multipart/form-data; boundary=b", body: "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nAda\r\n--b--\r\n",
+		method: http.MethodPost, path: "/login", header: c.sameOrigin(), contentType: "multipart/form-data; boundary=b",
+		body: part + "\"name\"\r\n\r\nAda\r\n" + part + "\"password\"\r\n\r\n" + password + "\r\n--b--\r\n",
 	})
 	switch p.status {
 	case http.StatusSeeOther:
@@ -217,7 +229,8 @@ func TestLoginWithMultipart(t *testing.T) {
 // ASVS 15.4.1: many at once get each their own session, and each sees its own name only.
 func TestManyLogInAtOnce(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := newDevServer(t) // without passwords, each of which takes its time
+	s.start()
 	const visitors, views = 50, 10
 	done := make(chan string, visitors)
 	for i := range visitors {

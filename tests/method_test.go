@@ -12,12 +12,16 @@ func TestMethods(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	allowed := map[string][]string{
-		"/":       {"GET", "HEAD"},
-		"/login":  {"GET", "HEAD", "POST"},
-		"/logout": {"GET", "HEAD", "POST"},
+		"/":                 {"GET", "HEAD"},
+		"/signup":           {"GET", "HEAD", "POST"},
+		"/login":            {"GET", "HEAD", "POST"},
+		"/logout":           {"GET", "HEAD", "POST"},
+		"/account":          {"GET", "HEAD"},
+		"/account/password": {"POST"},
+		"/account/delete":   {"POST"},
 	}
 	for path, methods := range allowed {
-		for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "TRACE", "OPTIONS"} {
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH", "TRACE", "OPTIONS"} {
 			if slices.Contains(methods, method) {
 				continue
 			}
@@ -55,9 +59,9 @@ func TestMethods(t *testing.T) {
 func TestMethodsNobodyKnows(t *testing.T) {
 	t.Parallel()
 	s := start(t)
+	c := s.login("Ada")
 	for _, method := range []string{"BREW", "get", "PROPFIND", "MOVE", "M-SEARCH", "CONNECT"} {
 		for _, path := range []string{"/", "/login", "/no-such-page"} {
-			c := s.login("Ada")
 			p := c.send(request{method: method, path: path, header: c.sameOrigin()})
 			if p.status != http.StatusMethodNotAllowed && p.status != http.StatusBadRequest && p.status != http.StatusNotFound {
 				t.Errorf("%s: status %d", p, p.status)
@@ -81,7 +85,7 @@ func TestHead(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	c := s.login("Ada")
-	paths := []string{"/", "/login", "/logout", "/no-such-page", "/robots.txt"}
+	paths := []string{"/", "/signup", "/login", "/logout", "/account", "/no-such-page", "/robots.txt"}
 	paths = append(paths, c.get("/").loads()...)
 	for _, path := range paths {
 		get, head := c.get(path), c.send(request{method: http.MethodHead, path: path})

@@ -8,19 +8,20 @@ import (
 )
 
 // ASVS 1.2.1, 1.3.7: a name is text wherever it stands. Markup, templates and queries show as typed.
-func TestNamesThatLogIn(t *testing.T) {
+func TestNamesThatSignUp(t *testing.T) {
 	t.Parallel()
 	s := start(t)
+	plain := s.login("Plain")
 	for _, test := range []struct{ what, typed, shown string }{
 		{"one letter", "a", "a"},
-		{"spaces around", "  Ada  ", "Ada"},
-		{"other space around", "\u3000Ada\u00a0", "Ada"},
+		{"spaces around", "  Ann  ", "Ann"},
+		{"other space around", "\u3000Bob\u00a0", "Bob"},
 		{"64 letters", strings.Repeat("a", 64), strings.Repeat("a", 64)},
 		{"64 letters of two bytes", strings.Repeat("é", 64), strings.Repeat("é", 64)},
 		{"64 emoji", strings.Repeat("😀", 64), strings.Repeat("😀", 64)},
 		{"64 letters in spaces", " " + strings.Repeat("b", 64) + " ", strings.Repeat("b", 64)},
 		{"a space inside", "Ada Lovelace", "Ada Lovelace"},
-		{"upper case", "ADA", "ADA"},
+		{"upper case", "EVE", "EVE"},
 		{"Chinese", "李小龍", "李小龍"},
 		{"Hebrew", "שלום", "שלום"},
 		{"a script", "<script>alert(1)</script>", "<script>alert(1)</script>"},
@@ -37,23 +38,29 @@ func TestNamesThatLogIn(t *testing.T) {
 		{"a plus", "a+b", "a+b"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			c := s.client()
+			c := s.clientFrom(s.nextNetwork())
 			c.t = t
-			answer := c.get("/login").form("Log in").fill("name", test.typed).submit().expect(http.StatusSeeOther)
-			if cookie := answer.header.Get("Set-Cookie"); strings.Contains(cookie, test.typed) && len(test.typed) > 1 {
-				t.Error("the cookie holds the name")
+			answer := c.signUp(test.typed, password).expect(http.StatusSeeOther)
+			for _, cookie := range answer.header.Values("Set-Cookie") {
+				if strings.Contains(cookie, test.typed) && len(test.typed) > 1 {
+					t.Error("a cookie holds the name")
+				}
 			}
 			// The name is one piece of text: it adds no element to the page.
-			plain := s.login("Plain").get("/")
-			for _, path := range []string{"/", "/logout", "/no-such-page"} {
+			for _, path := range []string{"/", "/logout", "/account"} {
 				p := c.get(path).shows(test.shown)
 				for _, tag := range []string{"script", "img", "b", "title"} {
-					if have, want := len(all(p.html(), tag)), len(all(plain.client.get(path).html(), tag)); have != want {
+					if have, want := len(all(p.html(), tag)), len(all(plain.get(path).html(), tag)); have != want {
 						t.Errorf("%s has %d elements %s, not %d", path, have, tag, want)
 					}
 				}
 			}
 			c.mustBe(test.shown)
+			// A name that is not the visitor's own comes back as text, too.
+			c.logout()
+			if p := c.tryLogin(test.typed, "wrong").expect(http.StatusUnauthorized); p.form("Log in").values.Get("name") != test.typed || all(p.html(), "script") != nil {
+				t.Errorf("the login form came back with %q", p.form("Log in").values.Get("name"))
+			}
 		})
 	}
 }
@@ -95,7 +102,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 		t.Run(test.what, func(t *testing.T) {
 			c := s.client()
 			c.t = t
-			p := c.get("/login").form("Log in").fill("name", test.typed).submit().expect(http.StatusUnprocessableEntity)
+			p := c.signUp(test.typed, password).expect(http.StatusUnprocessableEntity)
 			sentence := p.alert()
 			if !strings.HasSuffix(sentence, ".") || len(sentence) > 120 {
 				t.Errorf("the refusal says %q", sentence)
@@ -107,7 +114,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 				t.Error("what was typed became a script")
 			}
 			// A field cannot hold what HTML cannot write, and a parser reads a return as a newline.
-			kept := p.form("Log in").values.Get("name")
+			kept := p.form("Sign up").values.Get("name")
 			if utf8.ValidString(test.typed) && !strings.ContainsAny(test.typed, "\x00\r") && kept != test.typed && len(test.typed) < 1024 {
 				t.Errorf("the field holds %q, not %q", kept, test.typed)
 			}
@@ -124,12 +131,20 @@ func TestNamesThatAreRefused(t *testing.T) {
 
 func TestARefusedFormCanBeCorrected(t *testing.T) {
 	t.Parallel()
-	c := start(t).client()
-	refused := c.get("/login?next=/logout").form("Log in").fill("name", " ").submit().expect(http.StatusUnprocessableEntity)
-	if to := refused.form("Log in").fill("name", "Ada").submit().expect(http.StatusSeeOther).header.Get("Location"); to != "/logout" {
-		t.Errorf("the corrected form leads to %q", to)
+	s := start(t)
+	for path, button := range map[string]string{"/signup": "Sign up", "/login": "Log in"} {
+		s.signUp("Ada of /login")
+		c := s.client()
+		refused := c.get(path+"?next=/logout").form(button).fill("name", " ").fill("password", password).submit()
+		if refused.status != http.StatusUnprocessableEntity && refused.status != http.StatusUnauthorized {
+			t.Errorf("%s: status %d", refused, refused.status)
+		}
+		corrected := refused.form(button).fill("name", "Ada of "+path).fill("password", password).submit().expect(http.StatusSeeOther)
+		if to := corrected.header.Get("Location"); to != "/logout" {
+			t.Errorf("the corrected form leads to %q", to)
+		}
+		c.mustBe("Ada of " + path)
 	}
-	c.mustBe("Ada")
 }
 
 // The title is set by the operator and is text too.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"debug/elf"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -54,6 +55,7 @@ func TestWrongSettings(t *testing.T) {
 		{names: "--database", args: []string{"--database="}},
 		{names: "--dev", args: []string{"--dev=perhaps"}},
 		{names: "--dev", env: []string{"DEV=perhaps"}},
+		{names: "--dev", env: []string{"DEV="}},
 		{names: "--addr", args: []string{"--dev", "--addr=0.0.0.0:0"}},
 		{names: "--addr", args: []string{"--dev", "--addr=:0"}},
 		{names: "--addr", args: []string{"--dev", "--addr=[::]:0"}},
@@ -72,6 +74,8 @@ func TestWrongSettings(t *testing.T) {
 		{names: "--session-lifetime", args: []string{"--session-lifetime=nonsense"}},
 		{names: "--session-lifetime", args: []string{"--session-lifetime=0s"}},
 		{names: "--session-lifetime", env: []string{"SESSION_LIFETIME=-720h"}},
+		{names: "--password-min", args: []string{"--password-min=7"}},
+		{names: "--password-min", env: []string{"PASSWORD_MIN=many"}},
 		{names: "--trusted-proxies", args: []string{"--trusted-proxies=nonsense"}},
 		{names: "--trusted-proxies", args: []string{"--trusted-proxies=10.0.0.0/99"}},
 	} {
@@ -97,6 +101,7 @@ func TestHelpListsEverySetting(t *testing.T) {
 		}
 		for _, setting := range []string{
 			"--addr", "ADDR", "--database", "DATABASE", "--dev", "DEV", "--title", "TITLE", "--origin", "ORIGIN",
+			"--password-min", "PASSWORD_MIN",
 			"--session-idle", "SESSION_IDLE", "--session-lifetime", "SESSION_LIFETIME", "--trusted-proxies", "TRUSTED_PROXIES",
 			"127.0.0.1:3000", "data/latchkey.db", "168h", "720h",
 		} {
@@ -417,8 +422,8 @@ func TestSignalFinishesWhatIsInHand(t *testing.T) {
 			connection := s.dial(t)
 			answers := bufio.NewReader(connection)
 			connection.SetDeadline(time.Now().Add(patience))
-			const body = "name=Ada"
-			io.WriteString(connection, "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\nExpect: 100-continue\r\n\r\n")
+			body := s.proof("Ada").Encode()
+			fmt.Fprintf(connection, "POST /signup HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(body))
 			// The server says so when it has begun to read this request.
 			if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100") {
 				t.Fatalf("no 100 Continue but %q, %v", line, err)
@@ -454,7 +459,7 @@ func TestSignalFinishesWhatIsInHand(t *testing.T) {
 
 			s.start()
 			c := s.client()
-			c.keep(answer.Cookies(), &page{client: c, method: "POST", path: "/login"})
+			c.keep(answer.Cookies(), &page{client: c, method: "POST", path: "/signup"})
 			c.mustBe("Ada")
 		})
 	}
@@ -504,7 +509,7 @@ func TestReadingChangesNothing(t *testing.T) {
 	junk.cookies[sessionCookie] = strings.Repeat("A", 43)
 	for _, c := range append(clients, junk) {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
-			for _, path := range append(c.get("/").loads(), "/", "/login", "/logout", "/login?name=Eve", "/logout?confirm=yes", "/no-such-page", "/robots.txt") {
+			for _, path := range append(c.get("/").loads(), "/", "/login", "/signup", "/logout", "/account", "/account/password", "/account/delete", "/login?name=Eve", "/signup?"+s.proof("Eve").Encode(), "/logout?confirm=yes", "/no-such-page", "/robots.txt") {
 				c.send(request{method: method, path: path})
 			}
 		}
@@ -525,8 +530,16 @@ func TestAFreshFileLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.client().mustBeNobody()
-	if file := strings.ToLower(string(s.file())); strings.Contains(file, "admin") || strings.Contains(file, "root@") {
-		t.Error("a fresh file holds an account")
+	for i, name := range []string{"admin", "administrator", "root", "store", "latchkey", "test", "guest", "user"} {
+		c := s.clientFrom(s.nextNetwork())
+		for _, guess := range []string{"", name, "password"} {
+			c.tryLogin(name, guess).expect(http.StatusUnauthorized)
+		}
+		c.mustBeNobody()
+		if i == 0 {
+			// Nor is its name kept from others.
+			c.signUp(name, password).expect(http.StatusSeeOther)
+		}
 	}
 }
 

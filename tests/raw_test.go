@@ -251,10 +251,12 @@ func TestTooLarge(t *testing.T) {
 // A body of just under 64 KiB is read.
 func TestLargestBody(t *testing.T) {
 	t.Parallel()
-	c := start(t).client()
+	s := start(t)
+	s.signUp("Ada")
+	c := s.client()
 	c.send(request{
 		method: http.MethodPost, path: "/login", header: c.sameOrigin(), contentType: "application/x-www-form-urlencoded",
-		body: "name=Ada&x=" + strings.Repeat("a", 60<<10),
+		body: s.proof("Ada").Encode() + "&x=" + strings.Repeat("a", 60<<10),
 	}).expect(http.StatusSeeOther)
 	c.mustBe("Ada")
 }

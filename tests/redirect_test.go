@@ -9,7 +9,8 @@ import (
 // ASVS 3.7.2: a login leads to a path of this site or to the start page, whatever its next says.
 func TestNextStaysHere(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := newDevServer(t) // without passwords, each of which takes its time
+	s.start()
 	for _, test := range []struct{ next, to string }{
 		{"/", "/"},
 		{"/x", "/x"},
@@ -71,8 +72,8 @@ func TestNextStaysHere(t *testing.T) {
 				if len(to) != 1 || to[0] != test.to {
 					t.Errorf("%s: leads to %q, not %q", way, to, test.to)
 				}
-				if len(answer.header.Values("Set-Cookie")) != 1 {
-					t.Errorf("%s: cookies %d", way, len(answer.header.Values("Set-Cookie")))
+				if n := len(answer.header.Values("Set-Cookie")); n != 2 { // and none that next has made
+					t.Errorf("%s: cookies %d", way, n)
 				}
 			}
 		})

@@ -67,6 +67,10 @@ type server struct {
 	log      *journal // standard error of every process, in order
 	faulty   bool     // the test makes the server fail, so the log may have errors
 
+	mu       sync.Mutex
+	accounts map[string]bool // names that signUp has signed up
+	networks int             // how many networks nextNetwork has given
+
 	transport *http.Transport
 	command   *exec.Cmd
 	ended     chan struct{} // closed when command has ended
@@ -84,6 +88,7 @@ func newServer(t testing.TB, args ...string) *server {
 		addr:      "127.0.0.1:0",
 		scheme:    "http://",
 		log:       &journal{},
+		accounts:  map[string]bool{},
 		transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100},
 	}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,7 +15,8 @@ import (
 // ASVS 7.2.2, 7.2.3: 256 bits from a secure source, in 43 characters, never twice.
 func TestSessionIDsAreLongAndNew(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := newDevServer(t) // without passwords, each of which takes its time
+	s.start()
 	shape := regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 	seen := map[string]bool{}
 	columns := make([]map[byte]bool, 43)
@@ -49,17 +49,23 @@ func TestSessionIDsAreLongAndNew(t *testing.T) {
 func TestCookieIsNarrow(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--session-lifetime=48h", "--session-idle=24h")
+	s.signUp("Ada")
 	c := s.client()
-	login := c.post("/login", url.Values{"name": {"Ada"}})
+	login := c.post("/login", s.proof("Ada"))
 	logout := c.post("/logout", nil)
 	for _, p := range []*page{login, logout} {
-		cookies := p.header.Values("Set-Cookie")
-		if len(cookies) != 1 {
-			t.Fatalf("%s sets %d cookies", p, len(cookies))
+		cookies := map[string]*http.Cookie{}
+		for _, line := range p.header.Values("Set-Cookie") {
+			cookie, err := http.ParseSetCookie(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cookies[cookie.Name] = cookie
 		}
-		cookie, err := http.ParseSetCookie(cookies[0])
-		if err != nil {
-			t.Fatal(err)
+		cookie := cookies[sessionCookie]
+		// The browser stays known after a logout.
+		if cookie == nil || len(cookies) != len(p.header.Values("Set-Cookie")) || (cookies[knownCookie] != nil) != (p == login) {
+			t.Fatalf("%s sets %d cookies", p, len(cookies))
 		}
 		if cookie.Name != "__Host-session" || !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" {
 			t.Errorf("%s sets a wide cookie", p)
@@ -146,7 +152,8 @@ func TestLoginChangesTheID(t *testing.T) {
 	c := s.login("Ada")
 	before := c.session()
 	old := c.copy()
-	answer := c.post("/login", url.Values{"name": {"Eve"}})
+	s.signUp("Eve")
+	answer := c.post("/login", s.proof("Eve"))
 	answer.expect(http.StatusSeeOther)
 	if c.session() == before {
 		// The login was left aside, as the page for it is: then nothing may have changed.
@@ -219,7 +226,7 @@ func TestAnonymousVisitsMakeNoSession(t *testing.T) {
 	c.get("/")
 	before := sha256.Sum256(s.file())
 	for range 20 {
-		for _, path := range []string{"/", "/login", "/logout", "/no-such-page"} {
+		for _, path := range []string{"/", "/login", "/signup", "/logout", "/account", "/no-such-page"} {
 			if cookies := c.get(path).header.Values("Set-Cookie"); len(cookies) > 0 {
 				t.Fatalf("%s sets a cookie", path)
 			}

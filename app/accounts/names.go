@@ -14,7 +14,7 @@ import (
 const MaxName = 64
 
 // Name is what an account is called: shown as typed, compared folded. Only
-// ParseName makes one that is not empty.
+// ParseName makes one from text; StoredName is for stores.
 type Name struct {
 	typed  string
 	folded string
@@ -54,6 +54,10 @@ func ParseName(typed string) (Name, error) {
 	}
 	return Name{typed: typed, folded: folded}, nil
 }
+
+// StoredName is for a store that reads back what it was given: it rebuilds the
+// name from its two forms and checks nothing.
+func StoredName(typed, folded string) Name { return Name{typed: typed, folded: folded} }
 
 // String returns the name as typed.
 func (n Name) String() string { return n.typed }

@@ -5,6 +5,7 @@
 package bolt
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,13 +25,24 @@ import (
 // The buckets of the file. Each later kind of thing gets one of its own, so that
 // no key can be taken for another's (OWASP ASVS 1.2.4).
 var (
-	bucketMeta     = []byte("latchkey") // says that the file is ours, and how it is laid out
-	bucketSessions = []byte("sessions") // SHA-256 of the id → record, see encode
+	bucketMeta     = []byte("latchkey")         // says that the file is ours, and how it is laid out
+	bucketSessions = []byte("sessions")         // SHA-256 of the id → record, see record
+	bucketOwned    = []byte("account sessions") // account's id, SHA-256 of the session's id → nothing
+	bucketAccounts = []byte("accounts")         // account's id → record, see encodeAccount
+	bucketNames    = []byte("names")            // folded name → account's id
+	bucketAdmins   = []byte("administrators")   // id of each administrator that is not disabled → nothing
+	bucketResets   = []byte("resets")           // SHA-256 of a secret → account's id, expiry
+	bucketReset    = []byte("account resets")   // account's id → SHA-256 of the secret of its reset
 )
 
+var buckets = [][]byte{
+	bucketMeta, bucketSessions, bucketOwned, bucketAccounts, bucketNames, bucketAdmins, bucketResets, bucketReset,
+}
+
 var (
-	keyFormat = []byte("format")
-	format    = []byte("1")
+	keyFormat  = []byte("format")
+	format     = []byte("1")
+	keySigning = []byte("signing key") // signs what browsers keep; made with the file
 )
 
 // ErrDamaged means that a part of the file cannot be read.
@@ -70,9 +82,18 @@ func Open(path string, limits sessions.Limits) (*DB, error) {
 			Timeout:  lockWait, // zero would wait for ever
 		})
 		return store.Conn().Update(func(tx *bbolt.Tx) error {
-			meta, err := tx.CreateBucketIfNotExists(bucketMeta)
-			if err != nil {
-				return err
+			for _, name := range buckets {
+				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+					return err
+				}
+			}
+			meta := tx.Bucket(bucketMeta)
+			if meta.Get(keySigning) == nil {
+				key := make([]byte, 32)
+				rand.Read(key)
+				if err := meta.Put(keySigning, key); err != nil {
+					return err
+				}
 			}
 			return meta.Put(keyFormat, format)
 		})

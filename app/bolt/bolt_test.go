@@ -15,6 +15,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"latchkey/app/accounts"
 	"latchkey/app/bolt"
 	"latchkey/app/sessions"
 )
@@ -39,8 +40,22 @@ func newID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-func begun(name string, at time.Time) sessions.Session {
-	return sessions.Session{Name: name, Began: at, Seen: at}
+// begun returns a session of the account of that name, which is made if it is
+// not there.
+func begun(t testing.TB, db *bolt.DB, name string, at time.Time) sessions.Session {
+	t.Helper()
+	n, err := accounts.ParseName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := accounts.Account{Name: n, Hash: "hash", Created: at, PasswordChanged: at}
+	rand.Read(a.ID[:])
+	if err := db.Accounts().Create(a); errors.Is(err, accounts.ErrTaken) {
+		a, err = db.Accounts().ByName(n.Folded())
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: at, Seen: at}
 }
 
 // ASVS 13.3.2
@@ -72,7 +87,7 @@ func TestOpenRefuses(t *testing.T) {
 	whole := temp(t)
 	db := open(t, whole, limits)
 	for range 500 {
-		if err := db.Begin(newID(), "", begun("Ann", time.Now()), bytes.Repeat([]byte("x"), 200)); err != nil {
+		if err := db.Begin(newID(), "", begun(t, db, "Ann", time.Now()), bytes.Repeat([]byte("x"), 200)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -158,10 +173,10 @@ func TestOpenRefuses(t *testing.T) {
 func TestBeginReplaces(t *testing.T) {
 	db := open(t, temp(t), limits)
 	first, second := newID(), newID()
-	if err := db.Begin(first, "", begun("Ann", time.Now()), nil); err != nil {
+	if err := db.Begin(first, "", begun(t, db, "Ann", time.Now()), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Begin(second, first, begun("Bob", time.Now()), nil); err != nil {
+	if err := db.Begin(second, first, begun(t, db, "Bob", time.Now()), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.Read(first); !errors.Is(err, sessions.ErrEnded) {
@@ -180,7 +195,7 @@ func TestWhatHasEndedStaysEnded(t *testing.T) {
 	path := temp(t)
 	db := open(t, path, limits)
 	id := newID()
-	if err := db.Begin(id, "", begun("Ann", time.Now()), []byte("data")); err != nil {
+	if err := db.Begin(id, "", begun(t, db, "Ann", time.Now()), []byte("data")); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Delete(id); err != nil {
@@ -223,7 +238,7 @@ func TestLimits(t *testing.T) {
 		"too long, lately seen": {24 * time.Hour, time.Minute, false},
 	} {
 		id := newID()
-		s := sessions.Session{Name: "Ann", Began: now.Add(-test.began), Seen: now.Add(-test.seen)}
+		s := sessions.Session{Began: now.Add(-test.began), Seen: now.Add(-test.seen)}
 		if err := db.Begin(id, "", s, []byte("data")); err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +254,7 @@ func TestLimits(t *testing.T) {
 
 	// Shorter limits hold for the sessions there are.
 	id := newID()
-	if err := db.Begin(id, "", begun("Ann", now.Add(-30*time.Minute)), nil); err != nil {
+	if err := db.Begin(id, "", begun(t, db, "Ann", now.Add(-30*time.Minute)), nil); err != nil {
 		t.Fatal(err)
 	}
 	db.Close()
@@ -277,7 +292,7 @@ func TestNoIDInTheFile(t *testing.T) {
 	path := temp(t)
 	db := open(t, path, limits)
 	id := newID()
-	if err := db.Begin(id, "", begun("Ann", time.Now()), nil); err != nil {
+	if err := db.Begin(id, "", begun(t, db, "Ann", time.Now()), nil); err != nil {
 		t.Fatal(err)
 	}
 	db.Close()
@@ -307,7 +322,7 @@ func TestReadersWhileTheFileGrows(t *testing.T) {
 		writers.Go(func() {
 			for i := range 150 {
 				k := kept{newID(), strings.Repeat(fmt.Sprintf("%d.%d;", w, i), 500)}
-				if err := db.Begin(k.id, "", begun(k.id[:8], time.Now()), []byte(k.data)); err != nil {
+				if err := db.Begin(k.id, "", begun(t, db, k.id[:8], time.Now()), []byte(k.data)); err != nil {
 					t.Error(err)
 					return
 				}
@@ -352,7 +367,7 @@ func TestReadersWhileTheFileGrows(t *testing.T) {
 func TestReset(t *testing.T) {
 	db := open(t, temp(t), limits)
 	id := newID()
-	if err := db.Begin(id, "", begun("Ann", time.Now()), nil); err != nil {
+	if err := db.Begin(id, "", begun(t, db, "Ann", time.Now()), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Reset(); err != nil {

@@ -6,30 +6,34 @@ import (
 	"hash/crc32"
 	"time"
 
+	"latchkey/app/accounts"
 	"latchkey/app/sessions"
 )
 
 // record is a session as it lies in the file:
 //
-//	1 byte   version
-//	4 bytes  CRC-32C of the key and all that follows
-//	8 bytes  began, 8 bytes seen, 8 bytes expires: milliseconds since 1970
-//	2 bytes  length of the name, then the name
+//	 1 byte   version
+//	 4 bytes  CRC-32C of the key and all that follows
+//	16 bytes  the account's id, zero for nobody
+//	 8 bytes  when the password was set that proved the account: nanoseconds
+//	 8 bytes  began, 8 bytes seen, 8 bytes expires: milliseconds
 //	the rest is the data, as Fiber's session middleware encoded it
 //
-// Numbers are big-endian. The checksum covers the key so that a record which a
-// damaged page puts under another's key is refused, not shown to that other.
+// Numbers are big-endian, times count from 1970. The checksum covers the key so
+// that a record which a damaged page puts under another's key is refused, not
+// shown to that other.
 type record struct {
-	name    []byte
-	began   time.Time
-	seen    time.Time
-	expires time.Time
-	data    []byte
+	account  sessions.Account
+	password time.Time
+	began    time.Time
+	seen     time.Time
+	expires  time.Time
+	data     []byte
 }
 
 const (
 	recordVersion = 1
-	recordHead    = 1 + 4 + 3*8 + 2
+	recordHead    = 1 + 4 + 16 + 4*8
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -38,50 +42,169 @@ func checksum(key, rest []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, rest)
 }
 
-// encode returns r as bytes to keep under key.
-func encode(key []byte, r record) []byte {
-	b := make([]byte, recordHead, recordHead+len(r.name)+len(r.data))
+// seal puts the version and the checksum into the first five bytes of a record.
+func seal(key, b []byte) []byte {
 	b[0] = recordVersion
-	binary.BigEndian.PutUint64(b[5:], uint64(r.began.UnixMilli()))
-	binary.BigEndian.PutUint64(b[13:], uint64(r.seen.UnixMilli()))
-	binary.BigEndian.PutUint64(b[21:], uint64(r.expires.UnixMilli()))
-	binary.BigEndian.PutUint16(b[29:], uint16(len(r.name)))
-	b = append(b, r.name...)
-	b = append(b, r.data...)
 	binary.BigEndian.PutUint32(b[1:], checksum(key, b[5:]))
 	return b
 }
 
-// decode reads what encode wrote. The record shares the memory of value. A
-// record that is not whole is an error, never a guess.
-func decode(key, value []byte) (record, error) {
+// whole returns an error unless value is what seal returned for key.
+func whole(what string, key, value []byte, head int) error {
 	switch {
-	case len(value) < recordHead:
-		return record{}, fmt.Errorf("%w: a session of %d bytes", ErrDamaged, len(value))
+	case len(value) < head:
+		return fmt.Errorf("%w: %s of %d bytes", ErrDamaged, what, len(value))
 	case value[0] != recordVersion:
-		return record{}, fmt.Errorf("%w: a session of version %d", ErrDamaged, value[0])
+		return fmt.Errorf("%w: %s of version %d", ErrDamaged, what, value[0])
 	case binary.BigEndian.Uint32(value[1:]) != checksum(key, value[5:]):
-		return record{}, fmt.Errorf("%w: a session with a wrong checksum", ErrDamaged)
+		return fmt.Errorf("%w: %s with a wrong checksum", ErrDamaged, what)
 	}
-	name := int(binary.BigEndian.Uint16(value[29:]))
-	if len(value) < recordHead+name {
-		return record{}, fmt.Errorf("%w: a session cut short", ErrDamaged)
+	return nil
+}
+
+// encode returns r as bytes to keep under key.
+func encode(key []byte, r record) []byte {
+	b := make([]byte, 5, recordHead+len(r.data))
+	b = append(b, r.account[:]...)
+	b = binary.BigEndian.AppendUint64(b, nanoseconds(r.password))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.began.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.seen.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.expires.UnixMilli()))
+	return seal(key, append(b, r.data...))
+}
+
+// decode reads what encode wrote. The data share the memory of value. A record
+// that is not whole is an error, never a guess.
+func decode(key, value []byte) (record, error) {
+	if err := whole("a session", key, value, recordHead); err != nil {
+		return record{}, err
 	}
 	return record{
-		began:   unixMilli(value[5:]),
-		seen:    unixMilli(value[13:]),
-		expires: unixMilli(value[21:]),
-		name:    value[recordHead : recordHead+name],
-		data:    value[recordHead+name:],
+		account:  sessions.Account(value[5:21]),
+		password: fromNanoseconds(value[21:]),
+		began:    fromMilliseconds(value[29:]),
+		seen:     fromMilliseconds(value[37:]),
+		expires:  fromMilliseconds(value[45:]),
+		data:     value[recordHead:],
 	}, nil
 }
 
-func unixMilli(b []byte) time.Time {
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(b)))
+// session returns the part of r that is known without decoding the data.
+func (r record) session() sessions.Session {
+	return sessions.Session{Account: r.account, Password: r.password, Began: r.began, Seen: r.seen}
 }
 
-// session returns the part of r that is known without decoding the data. It
-// shares no memory with r.
-func (r record) session() sessions.Session {
-	return sessions.Session{Name: string(r.name), Began: r.began, Seen: r.seen}
+func fromMilliseconds(b []byte) time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC()
+}
+
+// nanoseconds returns t as a number in which zero stands for no time.
+func nanoseconds(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint64(t.UnixNano())
+}
+
+func fromNanoseconds(b []byte) time.Time {
+	n := binary.BigEndian.Uint64(b)
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(n)).UTC()
+}
+
+// encodeAccount returns a as bytes to keep under its id: version and checksum as
+// in record, a byte of flags, created, last login and password changed in
+// nanoseconds, then typed name, folded name and hash, each after its length in
+// two bytes.
+func encodeAccount(a accounts.Account) []byte {
+	b := make([]byte, accountHead, accountHead+6+3*len(a.Name.String())+len(a.Hash))
+	if a.Admin {
+		b[5] |= flagAdmin
+	}
+	if a.Disabled {
+		b[5] |= flagDisabled
+	}
+	binary.BigEndian.PutUint64(b[6:], nanoseconds(a.Created))
+	binary.BigEndian.PutUint64(b[14:], nanoseconds(a.LastLogin))
+	binary.BigEndian.PutUint64(b[22:], nanoseconds(a.PasswordChanged))
+	for _, text := range []string{a.Name.String(), a.Name.Folded(), a.Hash} {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
+		b = append(b, text...)
+	}
+	return seal(a.ID[:], b)
+}
+
+const (
+	accountHead  = 1 + 4 + 1 + 3*8
+	flagAdmin    = 1
+	flagDisabled = 2
+)
+
+// head is what every request asks of an account: it costs one string.
+type head struct {
+	name     string
+	admin    bool
+	disabled bool
+	password time.Time
+}
+
+func decodeHead(id, value []byte) (head, error) {
+	name, _, err := cutText(value, id)
+	if err != nil {
+		return head{}, err
+	}
+	return head{
+		name:     name,
+		admin:    value[5]&flagAdmin != 0,
+		disabled: value[5]&flagDisabled != 0,
+		password: fromNanoseconds(value[22:]),
+	}, nil
+}
+
+// decodeAccount reads what encodeAccount wrote.
+func decodeAccount(id, value []byte) (accounts.Account, error) {
+	h, err := decodeHead(id, value)
+	if err != nil {
+		return accounts.Account{}, err
+	}
+	_, rest, _ := cutText(value, id)
+	folded, rest, err := nextText(rest)
+	if err != nil {
+		return accounts.Account{}, err
+	}
+	hash, _, err := nextText(rest)
+	if err != nil {
+		return accounts.Account{}, err
+	}
+	return accounts.Account{
+		ID:              accounts.ID(id),
+		Name:            accounts.StoredName(h.name, folded),
+		Hash:            hash,
+		Admin:           h.admin,
+		Disabled:        h.disabled,
+		Created:         fromNanoseconds(value[6:]),
+		LastLogin:       fromNanoseconds(value[14:]),
+		PasswordChanged: h.password,
+	}, nil
+}
+
+// cutText checks the record of an account and returns its first text, and what
+// follows.
+func cutText(value, id []byte) (text string, rest []byte, err error) {
+	if err := whole("an account", id, value, accountHead); err != nil {
+		return "", nil, err
+	}
+	return nextText(value[accountHead:])
+}
+
+// nextText reads a text after its length, as a string of its own.
+func nextText(b []byte) (text string, rest []byte, err error) {
+	if len(b) >= 2 {
+		if n := int(binary.BigEndian.Uint16(b)); len(b) >= 2+n {
+			return string(b[2 : 2+n]), b[2+n:], nil
+		}
+	}
+	return "", nil, fmt.Errorf("%w: an account cut short", ErrDamaged)
 }

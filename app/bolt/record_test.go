@@ -2,13 +2,17 @@ package bolt
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"testing"
 	"time"
+
+	"latchkey/app/accounts"
+	"latchkey/app/sessions"
 )
 
 func TestRecordOfAnotherKeyIsRefused(t *testing.T) {
-	r := record{name: []byte("Ann"), began: time.UnixMilli(1), seen: time.UnixMilli(2), expires: time.UnixMilli(3), data: []byte("data")}
+	r := record{account: sessions.Account{1}, password: time.Unix(0, 5), began: time.UnixMilli(1), seen: time.UnixMilli(2), expires: time.UnixMilli(3), data: []byte("data")}
 	value := encode([]byte("ann's key"), r)
 	if _, err := decode([]byte("ann's key"), value); err != nil {
 		t.Fatal(err)
@@ -33,24 +37,44 @@ func TestRecordOfAnotherKeyIsRefused(t *testing.T) {
 // Whatever bytes lie in the file, reading them does not panic, and what is
 // accepted is exactly what was written.
 func FuzzRecord(f *testing.F) {
-	f.Add([]byte("key"), []byte{}, []byte("Ann"), []byte("data"), int64(1))
-	f.Add([]byte{}, encode(nil, record{name: []byte("Bob")}), []byte(""), []byte(""), int64(-1))
-	f.Fuzz(func(t *testing.T, key, value, name, data []byte, at int64) {
+	f.Add([]byte("key"), []byte{}, []byte("data"), int64(1))
+	f.Add([]byte{}, encode(nil, record{data: []byte("x")}), []byte{}, int64(-1))
+	f.Fuzz(func(t *testing.T, key, value, data []byte, at int64) {
 		if r, err := decode(key, value); err == nil {
 			if again := encode(key, r); !bytes.Equal(again, value) {
 				t.Errorf("%x was read as %+v, which is %x", value, r, again)
 			}
 		}
-		if len(name) > 1<<16-1 {
-			return
-		}
-		want := record{name: name, began: time.UnixMilli(at), seen: time.UnixMilli(at + 1), expires: time.UnixMilli(at + 2), data: data}
+		want := record{account: sessions.Account{byte(at)}, password: fromNanoseconds(binary.BigEndian.AppendUint64(nil, uint64(at))), began: time.UnixMilli(at), seen: time.UnixMilli(at + 1), expires: time.UnixMilli(at + 2), data: data}
 		got, err := decode(key, encode(key, want))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(got.name, name) || !bytes.Equal(got.data, data) || !got.began.Equal(want.began) || !got.seen.Equal(want.seen) || !got.expires.Equal(want.expires) {
+		if got.account != want.account || !got.password.Equal(want.password) || !bytes.Equal(got.data, data) || !got.began.Equal(want.began) || !got.seen.Equal(want.seen) || !got.expires.Equal(want.expires) {
 			t.Errorf("wrote %+v, read %+v", want, got)
+		}
+	})
+}
+
+func FuzzAccountRecord(f *testing.F) {
+	f.Add([]byte("0123456789abcdef"), []byte{}, "Ann", "ann", "hash", true, int64(5))
+	f.Fuzz(func(t *testing.T, id, value []byte, typed, folded, hash string, flag bool, at int64) {
+		if len(id) != 16 {
+			return
+		}
+		if a, err := decodeAccount(id, value); err == nil {
+			if again := encodeAccount(a); !bytes.Equal(again[6:], value[6:len(again)]) {
+				t.Errorf("%x was read as %+v, which is %x", value, a, again)
+			}
+		}
+		if max(len(typed), len(folded), len(hash)) > 1<<16-1 {
+			return
+		}
+		want := accounts.Account{ID: accounts.ID(id), Name: accounts.StoredName(typed, folded), Hash: hash, Admin: flag, Disabled: !flag,
+			LastLogin: fromNanoseconds(binary.BigEndian.AppendUint64(nil, uint64(at)))}
+		got, err := decodeAccount(id, encodeAccount(want))
+		if err != nil || got != want {
+			t.Errorf("wrote %#v, read %#v, %v", want, got, err)
 		}
 	})
 }

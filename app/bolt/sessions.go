@@ -16,21 +16,88 @@ import (
 // the hash needs neither salt nor stretching.
 func key(id string) [sha256.Size]byte { return sha256.Sum256([]byte(id)) }
 
-// live returns the record under k if it has not expired. The record shares the
-// memory of the transaction.
-func (db *DB) live(tx *bbolt.Tx, k []byte) (record, error) {
+// live returns the record under k if it has not expired, and the account that it
+// belongs to, if any. The record shares the memory of the transaction.
+func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
 	value := tx.Bucket(bucketSessions).Get(k)
 	if value == nil {
-		return record{}, sessions.ErrEnded
+		return record{}, head{}, sessions.ErrEnded
 	}
 	r, err := decode(k, value)
 	if err != nil {
-		return record{}, err
+		return record{}, head{}, err
 	}
 	if db.expired(r) {
-		return record{}, sessions.ErrEnded
+		return record{}, head{}, sessions.ErrEnded
 	}
-	return r, nil
+	owner, err := standing(tx, r)
+	return r, owner, err
+}
+
+// standing returns the account that r belongs to if it still lets r be: it is
+// there, enabled, and has the password that proved it. Otherwise
+// sessions.ErrEnded. A session of nobody stands by itself.
+func standing(tx *bbolt.Tx, r record) (head, error) {
+	if r.account == (sessions.Account{}) {
+		return head{}, nil
+	}
+	value := tx.Bucket(bucketAccounts).Get(r.account[:])
+	if value == nil {
+		return head{}, sessions.ErrEnded
+	}
+	owner, err := decodeHead(r.account[:], value)
+	if err == nil && (owner.disabled || !owner.password.Equal(r.password)) {
+		err = sessions.ErrEnded
+	}
+	return owner, err
+}
+
+// putSession writes r and enters it among the sessions of its account.
+func putSession(tx *bbolt.Tx, k []byte, r record) error {
+	if r.account != (sessions.Account{}) {
+		if err := tx.Bucket(bucketOwned).Put(owned(r.account, k), nil); err != nil {
+			return err
+		}
+	}
+	return tx.Bucket(bucketSessions).Put(k, encode(k, r))
+}
+
+// dropSession removes what putSession wrote, if it is there.
+func dropSession(tx *bbolt.Tx, k []byte) error {
+	b := tx.Bucket(bucketSessions)
+	value := b.Get(k)
+	if value == nil {
+		return nil
+	}
+	if r, err := decode(k, value); err == nil && r.account != (sessions.Account{}) {
+		if err := tx.Bucket(bucketOwned).Delete(owned(r.account, k)); err != nil {
+			return err
+		}
+	}
+	return b.Delete(k)
+}
+
+// dropSessions ends every session of an account.
+func dropSessions(tx *bbolt.Tx, account []byte) error {
+	c := tx.Bucket(bucketOwned).Cursor()
+	var keys [][]byte // collected first: a cursor may not be trusted after a removal
+	for k, _ := c.Seek(account); bytes.HasPrefix(k, account); k, _ = c.Next() {
+		keys = append(keys, bytes.Clone(k))
+	}
+	for _, k := range keys {
+		if err := tx.Bucket(bucketOwned).Delete(k); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketSessions).Delete(k[len(account):]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owned returns the key that enters session k among those of its account.
+func owned(account sessions.Account, k []byte) []byte {
+	return append(append(make([]byte, 0, len(account)+len(k)), account[:]...), k...)
 }
 
 // expired reports whether r has passed what it was written with, or the limits
@@ -45,9 +112,10 @@ func (db *DB) Read(id string) (sessions.Session, error) {
 	k := key(id)
 	var s sessions.Session
 	err := db.view(func(tx *bbolt.Tx) error {
-		r, err := db.live(tx, k[:])
+		r, owner, err := db.live(tx, k[:])
 		if err == nil {
 			s = r.session()
+			s.Name, s.Admin = owner.name, owner.admin
 		}
 		return err
 	})
@@ -59,21 +127,23 @@ func (db *DB) Read(id string) (sessions.Session, error) {
 func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error {
 	k, old := key(id), key(replaces)
 	r := record{
-		name:    []byte(s.Name),
-		began:   s.Began,
-		seen:    s.Seen,
-		expires: db.limits.End(s),
-		data:    data,
+		account:  s.Account,
+		password: s.Password,
+		began:    s.Began,
+		seen:     s.Seen,
+		expires:  db.limits.End(s),
+		data:     data,
 	}
-	value := encode(k[:], r)
 	return db.writes.do(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketSessions)
+		if _, err := standing(tx, r); err != nil {
+			return err
+		}
 		if replaces != "" {
-			if err := b.Delete(old[:]); err != nil {
+			if err := dropSession(tx, old[:]); err != nil {
 				return err
 			}
 		}
-		return b.Put(k[:], value)
+		return putSession(tx, k[:], r)
 	})
 }
 
@@ -81,12 +151,12 @@ func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error 
 func (db *DB) Change(id string, data []byte) error {
 	k := key(id)
 	return db.writes.do(func(tx *bbolt.Tx) error {
-		r, err := db.live(tx, k[:])
+		r, _, err := db.live(tx, k[:])
 		if err != nil {
 			return err
 		}
 		r.data = data
-		return tx.Bucket(bucketSessions).Put(k[:], encode(k[:], r))
+		return putSession(tx, k[:], r)
 	})
 }
 
@@ -99,7 +169,7 @@ func (db *DB) Get(id string) ([]byte, error) {
 	k := key(id)
 	var data []byte
 	err := db.view(func(tx *bbolt.Tx) error {
-		r, err := db.live(tx, k[:])
+		r, _, err := db.live(tx, k[:])
 		if err == nil {
 			data = bytes.Clone(r.data)
 		}
@@ -122,7 +192,7 @@ func (db *DB) Set(id string, data []byte, exp time.Duration) error {
 	data = bytes.Clone(data)
 	return db.writes.do(func(tx *bbolt.Tx) error {
 		now := db.now()
-		r, err := db.live(tx, k[:])
+		r, _, err := db.live(tx, k[:])
 		if errors.Is(err, sessions.ErrEnded) {
 			r, err = record{began: now, seen: now}, nil
 		}
@@ -134,7 +204,7 @@ func (db *DB) Set(id string, data []byte, exp time.Duration) error {
 		if end := now.Add(exp); exp > 0 && end.Before(r.expires) {
 			r.expires = end
 		}
-		return tx.Bucket(bucketSessions).Put(k[:], encode(k[:], r))
+		return putSession(tx, k[:], r)
 	})
 }
 
@@ -149,18 +219,20 @@ func (db *DB) Delete(id string) error {
 	if err != nil || !found {
 		return err
 	}
-	return db.writes.do(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketSessions).Delete(k[:])
-	})
+	return db.writes.do(func(tx *bbolt.Tx) error { return dropSession(tx, k[:]) })
 }
 
 // Reset ends every session.
 func (db *DB) Reset() error {
 	return db.writes.do(func(tx *bbolt.Tx) error {
-		if err := tx.DeleteBucket(bucketSessions); err != nil {
-			return err
+		for _, name := range [][]byte{bucketSessions, bucketOwned} {
+			if err := tx.DeleteBucket(name); err != nil {
+				return err
+			}
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
 		}
-		_, err := tx.CreateBucket(bucketSessions)
-		return err
+		return nil
 	})
 }

@@ -84,7 +84,7 @@ func (db *DB) sweepSlice(first []byte) (removed int, next []byte, err error) {
 			if r, err := decode(k, value); err != nil || !db.expired(r) {
 				continue
 			}
-			if err := b.Delete(k); err != nil {
+			if err := dropSession(tx, k); err != nil {
 				return err
 			}
 			removed++

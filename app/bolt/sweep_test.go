@@ -18,7 +18,7 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 		if i%3 == 0 {
 			at = now.Add(-2 * time.Hour)
 		}
-		s := sessions.Session{Name: "Ann", Began: at, Seen: at}
+		s := sessions.Session{Began: at, Seen: at}
 		go db.Begin(fmt.Sprint("id", i), "", s, nil) // gathered, for speed
 	}
 	for db.count(t) < n {
@@ -43,7 +43,7 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 func TestSweepLooksTwice(t *testing.T) {
 	db := openTest(t)
 	at := time.Now().Add(-2 * time.Hour)
-	if err := db.Begin("id", "", sessions.Session{Name: "Ann", Began: at, Seen: at}, nil); err != nil {
+	if err := db.Begin("id", "", sessions.Session{Began: at, Seen: at}, nil); err != nil {
 		t.Fatal(err)
 	}
 	held, release, _ := hold(db)
@@ -58,7 +58,7 @@ func TestSweepLooksTwice(t *testing.T) {
 	first := <-db.writes.queue
 	renewed := make(chan error, 1)
 	go func() {
-		renewed <- db.Begin("id", "", sessions.Session{Name: "Ann", Began: now, Seen: now}, nil)
+		renewed <- db.Begin("id", "", sessions.Session{Began: now, Seen: now}, nil)
 	}()
 	queued(db, 1)
 	db.writes.queue <- first

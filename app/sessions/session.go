@@ -26,10 +26,16 @@ var ErrFull = errors.New("the store has no room")
 // keeps it beside the data, so that a page which only asks who is there pays
 // one read and no decoding.
 type Session struct {
-	Name  string    // the account's name as typed; empty while nobody is logged in
-	Began time.Time // when the visitor logged in; the absolute limit counts from here
-	Seen  time.Time // the last activity; the idle limit counts from here
+	Account  Account   // zero while nobody is logged in
+	Name     string    // of the account, as typed
+	Admin    bool      // whether the account is an administrator now
+	Password time.Time // when the password was set that proved the account
+	Began    time.Time // when the visitor logged in; the absolute limit counts from here
+	Seen     time.Time // the last activity; the idle limit counts from here
 }
+
+// Account is the id of the account that a session belongs to.
+type Account [16]byte
 
 // Limits say how long a session may last (OWASP ASVS 7.3.1 and 7.3.2).
 type Limits struct {
@@ -55,10 +61,15 @@ func (l Limits) End(s Session) time.Time {
 type Store interface {
 	fiber.Storage
 
-	// Read returns the session with that id, or ErrEnded.
+	// Read returns the session with that id, or ErrEnded. Name and Admin are
+	// those of the account at this moment: what an account may do is never
+	// remembered (OWASP ASVS 8.3.2). A session has ended if its account is gone,
+	// disabled, or has another password.
 	Read(id string) (Session, error)
 	// Begin writes a new session and removes the one it replaces, both or
-	// neither. There need not be one to replace.
+	// neither. There need not be one to replace. It looks at the account in the
+	// same transaction, and returns ErrEnded if the session would have ended
+	// already: the account may have changed since it was proved.
 	Begin(id, replaces string, s Session, data []byte) error
 	// Change replaces the data of a session, or returns ErrEnded: a request
 	// that saves after a logout must not bring the session back.
@@ -137,16 +148,17 @@ func (s *Sessions) Read(c *fiber.Ctx) (Session, error) {
 	return s.store.Read(id)
 }
 
-// Begin logs the visitor in as name. The session always gets a new id and the
+// Begin logs the visitor in to the account, which was proved with the password
+// set at that time. The session always gets a new id and the
 // one the browser had before is removed in the same write, so that an id which
 // somebody planted or watched leads nowhere (OWASP ASVS 7.2.4). When Begin
 // returns nil the session is on disk; otherwise nothing has changed.
-func (s *Sessions) Begin(c *fiber.Ctx, name string) error {
+func (s *Sessions) Begin(c *fiber.Ctx, account Account, name string, password time.Time) error {
 	now := s.now()
 	sess, err := s.open(c, &beginning{
 		Store:    s.store,
 		replaces: s.id(c),
-		session:  Session{Name: name, Began: now, Seen: now},
+		session:  Session{Account: account, Name: name, Password: password, Began: now, Seen: now},
 	})
 	if err != nil {
 		return fmt.Errorf("begin session: %w", err)

@@ -1,6 +1,7 @@
 package sessions_test
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/session"
 	"github.com/valyala/fasthttp"
 
+	"latchkey/app/accounts"
 	"latchkey/app/bolt"
 	"latchkey/app/sessions"
 )
@@ -38,14 +40,12 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	s := serve(t, sessions.New(db, limits.Lifetime, true))
-	s.db = db
-	return s
+	return serve(t, db, sessions.New(db, limits.Lifetime, true))
 }
 
 // serve gives the three routes that every test uses: who, in and out.
-func serve(t *testing.T, all *sessions.Sessions) *site {
-	s := &site{Sessions: all, t: t, app: fiber.New()}
+func serve(t *testing.T, db *bolt.DB, all *sessions.Sessions) *site {
+	s := &site{Sessions: all, t: t, db: db, app: fiber.New()}
 	s.app.Get("/who", func(c *fiber.Ctx) error {
 		session, err := s.Read(c)
 		if errors.Is(err, sessions.ErrEnded) {
@@ -56,9 +56,27 @@ func serve(t *testing.T, all *sessions.Sessions) *site {
 		}
 		return c.SendString("session of " + session.Name)
 	})
-	s.app.Get("/in", func(c *fiber.Ctx) error { return s.Begin(c, c.Query("name", "Ann")) })
+	s.app.Get("/in", func(c *fiber.Ctx) error { return s.begin(c, c.Query("name", "Ann")) })
 	s.app.Get("/out", func(c *fiber.Ctx) error { return s.End(c) })
 	return s
+}
+
+// begin logs in to the account of that name, which is made if it is not there.
+func (s *site) begin(c *fiber.Ctx, name string) error {
+	n, err := accounts.ParseName(name)
+	if err != nil {
+		return err
+	}
+	a, err := s.db.Accounts().ByName(n.Folded())
+	if errors.Is(err, accounts.ErrNotFound) {
+		a = accounts.Account{Name: accounts.StoredName(strings.Clone(name), n.Folded()), PasswordChanged: time.Now()}
+		rand.Read(a.ID[:])
+		err = s.db.Accounts().Create(a)
+	}
+	if err != nil {
+		return err
+	}
+	return s.Begin(c, sessions.Account(a.ID), a.Name.String(), a.PasswordChanged)
 }
 
 // answer is what a request got.
@@ -122,7 +140,7 @@ func TestCookie(t *testing.T) {
 	s := newSite(t)
 	for _, secure := range []bool{true, false} {
 		name := map[bool]string{true: secureCookie, false: "session"}[secure]
-		other := serve(t, sessions.New(s.db, limits.Lifetime, secure))
+		other := serve(t, s.db, sessions.New(s.db, limits.Lifetime, secure))
 		begun := other.get("/in", "").cookie
 		if begun == nil {
 			t.Fatal("no cookie")
@@ -245,10 +263,10 @@ func TestBeginThatFailsLeavesNoCookie(t *testing.T) {
 	s := newSite(t)
 	old := s.login("/in?name=Ann", "")
 	failing := errors.New("the disk is on fire")
-	broken := serve(t, sessions.New(failingBegin{s.db, failing}, limits.Lifetime, true))
+	broken := serve(t, s.db, sessions.New(failingBegin{s.db, failing}, limits.Lifetime, true))
 	var got error
 	broken.app.Get("/try", func(c *fiber.Ctx) error {
-		got = broken.Begin(c, "Bob")
+		got = broken.begin(c, "Bob")
 		return c.SendString("tried")
 	})
 	for range 3 { // a session that Fiber left locked must not come back
@@ -377,7 +395,7 @@ func TestDataRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serve(t, sessions.New(db, limits.Lifetime, true))
+	s := serve(t, db, sessions.New(db, limits.Lifetime, true))
 	s.app.Get("/put", func(c *fiber.Ctx) error {
 		sess, err := s.Open(c)
 		if err != nil {
@@ -400,7 +418,7 @@ func TestDataRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	s = serve(t, sessions.New(db, limits.Lifetime, true))
+	s = serve(t, db, sessions.New(db, limits.Lifetime, true))
 	s.app.Get("/get", func(c *fiber.Ctx) error {
 		sess, err := s.Open(c)
 		if err != nil {
@@ -426,10 +444,10 @@ func TestOpenAndBeginInOneRequest(t *testing.T) {
 			return err
 		}
 		sess.Set("x", "of nobody")
-		return s.Begin(c, "Ann")
+		return s.begin(c, "Ann")
 	})
 	s.app.Get("/begin-open", func(c *fiber.Ctx) error {
-		if err := s.Begin(c, "Ann"); err != nil {
+		if err := s.begin(c, "Ann"); err != nil {
 			return err
 		}
 		sess, err := s.Open(c)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"latchkey/app/accounts"
 	"latchkey/app/bolt"
 	"latchkey/app/sessions"
 	"latchkey/config"
@@ -26,7 +27,11 @@ func BenchmarkIndex(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	site, err := New(Options{Settings: settings, Store: db, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	people, err := accounts.New(db.Accounts(), accounts.Settings{Cost: accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	site, err := New(Options{Settings: settings, Accounts: people, Sessions: db, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -34,12 +39,15 @@ func BenchmarkIndex(b *testing.B) {
 
 	var login fasthttp.RequestCtx
 	login.Request.Header.SetMethod("POST")
-	login.Request.SetRequestURI("/login")
+	login.Request.SetRequestURI("/signup")
 	login.Request.Header.SetHost("localhost")
 	login.Request.Header.SetContentType("application/x-www-form-urlencoded")
-	login.Request.SetBodyString("name=Ann")
+	login.Request.SetBodyString("name=Ann&password=zebra+77+walks+slowly+home")
 	handle(&login)
 	cookie, _, _ := strings.Cut(string(login.Response.Header.PeekCookie("__Host-session")), ";")
+	if cookie == "" {
+		b.Fatalf("sign up: %s", login.Response.Body())
+	}
 
 	for name, cookie := range map[string]string{"anonymous": "", "logged in": cookie} {
 		b.Run(name, func(b *testing.B) {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -41,6 +42,7 @@ func TestRequestsOfOtherSites(t *testing.T) {
 // What another site sends changes nothing: it logs nobody in or out.
 func TestRefusedRequestsChangeNothing(t *testing.T) {
 	s := newTestSite(t)
+	s.signUp("Eve")
 	id := s.login("Ann")
 	for _, header := range []map[string]string{
 		{"Sec-Fetch-Site": "cross-site"},
@@ -49,7 +51,10 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 		{"Origin": "null"},
 		{"Origin": "http://" + s.addr, "Sec-Fetch-Site": "cross-site"},
 	} {
-		for _, r := range []request{{to: "POST /logout"}, {to: "POST /login", form: "name=Eve"}} {
+		for _, r := range []request{
+			{to: "POST /logout"}, {to: "POST /login", form: proof("Eve")}, {to: "POST /signup", form: proof("Mallory")},
+			{to: "POST /account/password", form: "old=" + url.QueryEscape(password) + "&new=nine+loud+horns+under+bridge"}, {to: "POST /account/delete", form: proof("Ann")},
+		} {
 			r.id, r.header = id, header
 			got := s.send(r)
 			if got.status != 403 || got.id != "" || len(got.header.Values("Set-Cookie")) > 0 || got.header.Get("Clear-Site-Data") != "" {

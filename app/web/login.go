@@ -1,8 +1,6 @@
 package web
 
 import (
-	"errors"
-
 	"github.com/gofiber/fiber/v2"
 
 	"latchkey/app/accounts"
@@ -12,6 +10,7 @@ type loginPage struct {
 	Page
 	Name string // what was typed
 	Next string // where to go after it
+	Dev  bool   // the password may stay empty
 }
 
 // loginForm shows the form.
@@ -21,32 +20,54 @@ func (s *Site) loginForm(c *fiber.Ctx, v Visitor) error {
 }
 
 func (s *Site) loginPage(c *fiber.Ctx, v Visitor, name, next string) loginPage {
-	p := loginPage{Page: s.page(c, v, "Log in"), Name: shown(name), Next: next}
+	p := loginPage{Page: s.page(c, v, "Log in"), Name: shown(name), Next: next, Dev: s.settings.Dev}
 	p.Bare = true
 	return p
 }
 
-// login begins a session for the name in the form.
+// login begins a session for whoever proves an account.
 func (s *Site) login(c *fiber.Ctx, v Visitor) error {
-	values, err := form(c, "name", "next")
+	values, err := form(c, "name", "password", "next")
 	if err != nil {
 		return err
 	}
-	typed, next := values[0], localPath(values[1])
-	name, err := accounts.ParseName(typed)
-	if refusal := (*accounts.Error)(nil); errors.As(err, &refusal) {
-		p := s.loginPage(c, v, typed, next)
-		p.Refusal = refusal.Message
-		return c.Status(fiber.StatusUnprocessableEntity).Render("login", p)
+	name, password, next := values[0], values[1], localPath(values[2])
+	account, err := s.prove(c, name, password)
+	if err == nil {
+		err = s.begin(c, account)
 	}
+	s.event(c, "login", account, name, err)
 	if err != nil {
-		return err
-	}
-	if err := s.sessions.Begin(c, name.String()); err != nil {
-		return err
+		p := s.loginPage(c, v, name, next)
+		if err := setRefusal(c, &p.Page, err); err != nil {
+			return err
+		}
+		return c.Render("login", p)
 	}
 	if next == "" {
 		next = "/"
 	}
 	return seeOther(c, next)
+}
+
+func (s *Site) prove(c *fiber.Ctx, name, password string) (accounts.Account, error) {
+	if s.settings.Dev && password == "" {
+		return s.accounts.LogInDev(name)
+	}
+	return s.accounts.LogIn(c.UserContext(), accounts.Attempt{
+		Name:     name,
+		Password: password,
+		From:     s.address(c),
+		Known:    s.cookies.known.get(c),
+	})
+}
+
+// begin logs the visitor in to the account that they proved, and makes their
+// browser known, so that other people's failures do not keep it out.
+func (s *Site) begin(c *fiber.Ctx, a accounts.Account) error {
+	if err := s.sessions.Begin(c, [16]byte(a.ID), a.Name.String(), a.PasswordChanged); err != nil {
+		return err
+	}
+	s.cookies.known.set(c, s.accounts.Known(a), accounts.KnownFor)
+	return nil
 }

@@ -1,6 +1,10 @@
 package web
 
-import "github.com/gofiber/fiber/v2"
+import (
+	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/accounts"
+)
 
 // logoutForm changes nothing: a link or an image elsewhere must not log anybody
 // out.
@@ -12,9 +16,12 @@ func (s *Site) logoutForm(c *fiber.Ctx, v Visitor) error {
 
 // logout ends the session. Clear-Site-Data empties the browser's own cache, so
 // that Back shows nothing private (OWASP ASVS 14.3.1).
-func (s *Site) logout(c *fiber.Ctx, _ Visitor) error {
+func (s *Site) logout(c *fiber.Ctx, v Visitor) error {
 	if err := s.sessions.End(c); err != nil {
 		return err
+	}
+	if v.LoggedIn() {
+		s.event(c, "logout", accounts.Account{}, v.Name, nil)
 	}
 	c.Set("Clear-Site-Data", `"cache"`)
 	return seeOther(c, "/")

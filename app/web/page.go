@@ -2,10 +2,14 @@ package web
 
 import (
 	"bytes"
+	"errors"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"latchkey/app/accounts"
 )
 
 // Page is what every view is given. The data of a page embed it.
@@ -21,11 +25,44 @@ type Page struct {
 
 // page returns the common part of a page called title.
 func (s *Site) page(c *fiber.Ctx, v Visitor, title string) Page {
-	p := Page{Title: title, Visitor: v}
+	p := Page{Title: title, Visitor: v, Flash: s.flashed(c)}
 	if s.reload != nil {
 		p.Nonce = s.reload.allow(c)
 	}
 	return p
+}
+
+// setRefusal puts into a form that comes back why it did: the sentence, the
+// status, and when to try again. An error that is no refusal is returned.
+func setRefusal(c *fiber.Ctx, p *Page, err error) error {
+	var rule *accounts.Error
+	if !errors.As(err, &rule) {
+		return err
+	}
+	p.Refusal = rule.Message
+	setRetryAfter(c, rule.RetryAfter)
+	c.Status(statuses[rule.Kind])
+	return nil
+}
+
+// flashes are the sentences that a page shows once, after a redirect. The cookie
+// holds only which one.
+var flashes = map[string]string{
+	"password": "Your password is changed. You are logged out everywhere else.",
+	"deleted":  "Your account is deleted, with everything that belonged to it.",
+}
+
+func (s *Site) flash(c *fiber.Ctx, which string) { s.cookies.flash.set(c, which, time.Minute) }
+
+// flashed returns the sentence for this page, and forgets it.
+func (s *Site) flashed(c *fiber.Ctx) string {
+	which := s.cookies.flash.get(c)
+	if which == "" {
+		return ""
+	}
+	sentence := flashes[which]
+	s.cookies.flash.set(c, "", 0)
+	return sentence
 }
 
 // seeOther ends a state change: the browser fetches the page at path, and going

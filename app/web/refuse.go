@@ -40,9 +40,7 @@ func (s *Site) refuse(c *fiber.Ctx, err error) error {
 	if allow != "" {
 		c.Set(fiber.HeaderAllow, allow)
 	}
-	if r.RetryAfter > 0 {
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(r.RetryAfter.Seconds()))))
-	}
+	setRetryAfter(c, r.RetryAfter)
 	var v Visitor
 	if fault == nil {
 		v, _ = s.visitor(c)
@@ -68,6 +66,13 @@ func (s *Site) refuseUnread(c *fiber.Ctx, err error) error {
 	linger(c)
 	c.Locals(loggedAs{}, unread{})
 	return s.refuse(c, err)
+}
+
+// setRetryAfter says when to try again, in whole seconds, if d is not zero.
+func setRetryAfter(c *fiber.Ctx, d time.Duration) {
+	if d > 0 {
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(d.Seconds()))))
+	}
 }
 
 // explain says what the visitor is told of err, and what only the log is told.

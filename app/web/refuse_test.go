@@ -17,6 +17,7 @@ import (
 func TestFaults(t *testing.T) {
 	s := newTestSite(t)
 	id := s.login("Ann")
+	s.signUp("Bob")
 	const detail = "secret detail"
 	disk := errors.New(detail)
 	for _, test := range []struct {
@@ -34,9 +35,9 @@ func TestFaults(t *testing.T) {
 		{request{to: "GET /", id: id}, disk, 500, "Something went wrong here.", detail, ""},
 		{request{to: "GET /login", id: id}, disk, 500, "Something went wrong here.", detail, ""},
 		{request{to: "POST /logout", id: id}, disk, 500, "Something went wrong here.", detail, ""},
-		{request{to: "POST /login", form: "name=Bob"}, disk, 500, "Something went wrong here.", detail, ""},
-		{request{to: "POST /login", form: "name=Bob"}, fmt.Errorf("%w: %w", sessions.ErrFull, disk), 503, "cannot be done right now", detail, "60"},
-		{request{to: "POST /login", form: "name=Bob"}, sessions.ErrEnded, 401, "Your session has ended.", "", ""},
+		{request{to: "POST /login", form: proof("Bob")}, disk, 500, "Something went wrong here.", detail, ""},
+		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", sessions.ErrFull, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: proof("Bob")}, sessions.ErrEnded, 401, "Your session has ended.", "", ""},
 		{request{to: "GET /nothing", id: id}, disk, 404, "There is no such page.", "", ""},
 	} {
 		if test.store != nil {

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"net/url"
+
 	"github.com/gofiber/fiber/v2"
 )
 
@@ -21,10 +23,16 @@ func (s *Site) routes() []route {
 	return []route{
 		{"GET", "/", anyone, s.index},
 
+		{"GET", "/signup", loggedOut, s.signupForm},
+		{"POST", "/signup", loggedOut, s.signup},
 		{"GET", "/login", loggedOut, s.loginForm},
 		{"POST", "/login", anyone, s.login}, // logging in anew ends the session before
 		{"GET", "/logout", anyone, s.logoutForm},
 		{"POST", "/logout", anyone, s.logout},
+
+		{"GET", "/account", loggedIn, s.account},
+		{"POST", "/account/password", loggedIn, s.changePassword},
+		{"POST", "/account/delete", loggedIn, s.deleteAccount},
 
 		{"GET", "/public/*", nobody, s.static},
 		{"GET", "/robots.txt", nobody, s.robots},
@@ -37,6 +45,7 @@ type who int
 const (
 	anyone    who = iota // logged in or not
 	loggedOut            // others are sent to the start page
+	loggedIn             // others are sent to the login, and back afterwards
 	nobody               // the same for all: the session is not even read
 )
 
@@ -66,8 +75,14 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if err != nil {
 		return err
 	}
-	if r.who == loggedOut && v.LoggedIn() {
+	switch {
+	case r.who == loggedOut && v.LoggedIn():
 		return seeOther(c, "/")
+	case r.who == loggedIn && !v.LoggedIn():
+		if c.Method() == fiber.MethodPost {
+			return fiber.ErrUnauthorized
+		}
+		return seeOther(c, "/login?next="+url.QueryEscape(c.OriginalURL()))
 	}
 	return r.serve(c, v)
 }

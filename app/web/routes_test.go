@@ -1,6 +1,8 @@
 package web
 
 import (
+	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -11,13 +13,18 @@ type want struct{ nobody, loggedIn int }
 
 // table is the route table as it is meant. A route that is not in it fails.
 var table = map[string]want{
-	"GET /":           {200, 200},
-	"GET /login":      {200, 303},
-	"POST /login":     {303, 303},
-	"GET /logout":     {200, 200},
-	"POST /logout":    {303, 303},
-	"GET /public/*":   {200, 200},
-	"GET /robots.txt": {200, 200},
+	"GET /":                  {200, 200},
+	"GET /signup":            {200, 303},
+	"POST /signup":           {303, 303},
+	"GET /login":             {200, 303},
+	"POST /login":            {303, 303},
+	"GET /logout":            {200, 200},
+	"POST /logout":           {303, 303},
+	"GET /account":           {303, 200},
+	"POST /account/password": {401, 303},
+	"POST /account/delete":   {401, 303},
+	"GET /public/*":          {200, 200},
+	"GET /robots.txt":        {200, 200},
 }
 
 // devTable is what --dev adds.
@@ -46,7 +53,7 @@ func TestEveryRouteForEveryVisitor(t *testing.T) {
 				s = newTestSite(t)
 				routes = s.routes()
 			}
-			for _, r := range routes {
+			for i, r := range routes {
 				key := r.method + " " + r.path
 				w, ok := meant[key]
 				if !ok {
@@ -55,21 +62,29 @@ func TestEveryRouteForEveryVisitor(t *testing.T) {
 				}
 				delete(meant, key)
 				to := strings.Replace(key, "/public/*", s.files(t).URL("site.css"), 1)
-				for who, status := range map[string]int{"nobody": w.nobody, "Ann": w.loggedIn} {
+				for who, status := range map[string]int{"nobody": w.nobody, fmt.Sprint("Ann ", i): w.loggedIn} {
 					req := request{to: to}
-					if key == "POST /login" {
-						req.form = "name=Bob"
-					}
 					if who != "nobody" {
 						req.id = s.login(who)
+					}
+					switch key {
+					case "POST /login":
+						s.signUp("Bob")
+						req.form = proof("Bob")
+					case "POST /signup":
+						req.form = proof("Cid")
+					case "POST /account/password":
+						req.form = url.Values{"old": {password}, "new": {"nine loud horns under bridge"}}.Encode()
+					case "POST /account/delete":
+						req.form = proof(who)
 					}
 					got := s.open(req) // and not all of it, for a stream has no end
 					got.Body.Close()
 					if got.StatusCode != status {
 						t.Errorf("%s for %s: %d, want %d", key, who, got.StatusCode, status)
 					}
-					// A session is begun and ended by two routes only.
-					sets := key == "POST /login" || key == "POST /logout"
+					// A session is begun and ended by these alone.
+					sets := r.method == "POST" && status == 303 && !(r.who == loggedOut && req.id != "")
 					if len(got.Cookies()) > 0 != sets {
 						t.Errorf("%s for %s sets the cookies %v", key, who, got.Cookies())
 					}
@@ -97,6 +112,10 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 		"/":                        {"GET", "HEAD"},
 		"/login":                   {"GET", "HEAD", "POST"},
 		"/logout":                  {"GET", "HEAD", "POST"},
+		"/signup":                  {"GET", "HEAD", "POST"},
+		"/account":                 {"GET", "HEAD"},
+		"/account/password":        {"POST"},
+		"/account/delete":          {"POST"},
 		"/robots.txt":              {"GET", "HEAD"},
 		s.files(t).URL("site.css"): {"GET", "HEAD"},
 	} {
@@ -133,7 +152,7 @@ func TestOtherAddressesAreNotFound(t *testing.T) {
 func TestHeadIsGetWithoutBody(t *testing.T) {
 	s := newTestSite(t)
 	id := s.login("Ann")
-	for _, path := range []string{"/", "/login", "/logout", "/robots.txt", "/nothing", s.files(t).URL("site.css")} {
+	for _, path := range []string{"/", "/signup", "/login", "/logout", "/account", "/robots.txt", "/nothing", s.files(t).URL("site.css")} {
 		get, head := s.send(request{to: "GET " + path, id: id}), s.send(request{to: "HEAD " + path, id: id})
 		if head.status != get.status || head.body != "" || get.status == 200 && head.header.Get("Content-Length") != get.header.Get("Content-Length") {
 			t.Errorf("%s: GET %d, HEAD %d with %q of %s", path, get.status, head.status, head.body, get.header.Get("Content-Length"))

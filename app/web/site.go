@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"latchkey/app/accounts"
 	"latchkey/app/sessions"
 	"latchkey/config"
 	"latchkey/public"
@@ -31,7 +32,8 @@ const (
 // Options are what a Site is made of.
 type Options struct {
 	Settings config.Settings
-	Store    sessions.Store
+	Accounts *accounts.Accounts
+	Sessions sessions.Store
 	Log      *slog.Logger
 	Disk     fs.FS // where views/ and public/ are, with --dev only
 }
@@ -41,10 +43,12 @@ type Site struct {
 	settings config.Settings
 	log      *slog.Logger
 	app      *fiber.App
+	accounts *accounts.Accounts
 	sessions *sessions.Sessions
 	public   func() (*public.Files, error)
 	proxies  []netip.Prefix
 	guard    *guard
+	cookies  cookies
 	ids      *requestIDs
 	reload   *reload // nil without --dev
 }
@@ -54,7 +58,9 @@ func New(o Options) (*Site, error) {
 	s := &Site{
 		settings: o.Settings,
 		log:      o.Log,
-		sessions: sessions.New(o.Store, o.Settings.SessionLifetime, !o.Settings.Dev),
+		accounts: o.Accounts,
+		sessions: sessions.New(o.Sessions, o.Settings.SessionLifetime, !o.Settings.Dev),
+		cookies:  newCookies(!o.Settings.Dev),
 		ids:      newRequestIDs(),
 	}
 	var err error

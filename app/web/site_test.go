@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"latchkey/app/accounts"
 	"latchkey/app/bolt"
 	"latchkey/app/sessions"
 	"latchkey/config"
@@ -55,7 +58,16 @@ func newTestSite(t testing.TB, args ...string) *testSite {
 		t: t, store: &faultyStore{DB: db}, log: &logLines{}, cookie: "__Host-session",
 		stopped: make(chan struct{}), began: make(chan struct{}), goOn: make(chan struct{}),
 	}
-	options := Options{Settings: settings, Store: s.store, Log: slog.New(slog.NewJSONHandler(s.log, nil))}
+	people, err := accounts.New(db.Accounts(), accounts.Settings{
+		Title:   settings.Title,
+		Cost:    accounts.Cost{Memory: 64, Passes: 1, Lanes: 1},
+		SignUps: 3600,
+		Dev:     settings.Dev,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := Options{Settings: settings, Accounts: people, Sessions: s.store, Log: slog.New(slog.NewJSONHandler(s.log, nil))}
 	if settings.Dev {
 		options.Disk = copyDisk(t)
 		s.cookie = "session"
@@ -116,11 +128,13 @@ func copyDisk(t testing.TB) fs.FS {
 // faultyStore is the real store until it is given a fault.
 type faultyStore struct {
 	*bolt.DB
-	fault atomic.Pointer[error]
+	fault atomic.Pointer[error] // what everything returns
+	begin atomic.Pointer[error] // what Begin returns
 }
 
-func (f *faultyStore) fail(err error) { f.fault.Store(&err) }
-func (f *faultyStore) repair()        { f.fault.Store(nil) }
+func (f *faultyStore) fail(err error)      { f.fault.Store(&err) }
+func (f *faultyStore) failBegin(err error) { f.begin.Store(&err) }
+func (f *faultyStore) repair()             { f.fault.Store(nil); f.begin.Store(nil) }
 
 func (f *faultyStore) Read(id string) (sessions.Session, error) {
 	if err := f.fault.Load(); err != nil {
@@ -130,8 +144,10 @@ func (f *faultyStore) Read(id string) (sessions.Session, error) {
 }
 
 func (f *faultyStore) Begin(id, replaces string, s sessions.Session, data []byte) error {
-	if err := f.fault.Load(); err != nil {
-		return *err
+	for _, fault := range []*error{f.fault.Load(), f.begin.Load()} {
+		if fault != nil {
+			return *fault
+		}
 	}
 	return f.DB.Begin(id, replaces, s, data)
 }
@@ -169,17 +185,32 @@ type line struct {
 	Status                                  int
 }
 
-// one returns the only line since the last time.
+// one returns the line of the only request since the last time.
 func (s *testSite) one() line {
 	s.t.Helper()
 	text := s.log.take()
-	var l line
-	if strings.Count(text, "\n") != 1 {
-		s.t.Errorf("the log has not one line:\n%s", text)
-	} else if err := json.Unmarshal([]byte(text), &l); err != nil {
-		s.t.Errorf("%v: %s", err, text)
+	lines := requestLines(s.t, text)
+	if len(lines) != 1 {
+		s.t.Errorf("the log has not one request:\n%s", text)
+		return line{}
 	}
-	return l
+	return lines[0]
+}
+
+// requestLines returns the lines of requests; the others tell what happened to
+// accounts.
+func requestLines(t testing.TB, text string) (found []line) {
+	t.Helper()
+	for each := range strings.Lines(text) {
+		var l line
+		if err := json.Unmarshal([]byte(each), &l); err != nil {
+			t.Errorf("%v: %q", err, each)
+		}
+		if l.Msg == "request" {
+			found = append(found, l)
+		}
+	}
+	return found
 }
 
 // request is what a visitor sends: "METHOD path", and a form if there is one.
@@ -244,18 +275,38 @@ func (s *testSite) read(got *http.Response) response {
 	}
 	answer := response{status: got.StatusCode, header: got.Header, body: string(body)}
 	for _, c := range got.Cookies() {
-		if c.Name != s.cookie {
+		switch strings.TrimPrefix(c.Name, "__Host-") {
+		case "session":
+			answer.id = c.Value
+		case "known", "flash":
+		default:
 			s.t.Errorf("the cookie %s is set", c.Name)
 		}
-		answer.id = c.Value
 	}
 	return answer
 }
 
-// login returns the id of a new session.
+const password = "seven quiet lamps over harbour"
+
+// proof is the form that signs a name up, or logs it in.
+func proof(name string) string {
+	return url.Values{"name": {name}, "password": {password}}.Encode()
+}
+
+// signUp makes an account unless it is there.
+func (s *testSite) signUp(name string) {
+	s.t.Helper()
+	if _, err := s.accounts.SignUp(s.t.Context(), name, password, netip.Addr{}); err != nil && !errors.Is(err, accounts.ErrTaken) {
+		s.t.Fatal(err)
+	}
+}
+
+// login returns the id of a new session of the account, which is made if it is
+// not there.
 func (s *testSite) login(name string) string {
 	s.t.Helper()
-	got := s.send(request{to: "POST /login", form: url.Values{"name": {name}}.Encode()})
+	s.signUp(name)
+	got := s.send(request{to: "POST /login", form: proof(name)})
 	if got.status != 303 || got.id == "" {
 		s.t.Fatalf("login: %d", got.status)
 	}
@@ -334,10 +385,17 @@ func TestSecurityHeaders(t *testing.T) {
 			{request{to: "DELETE /"}, 405},
 			{request{to: "OPTIONS /"}, 405},
 			{request{to: "PROPFIND /"}, 405},
-			{request{to: "POST /login", form: "name="}, 422},
+			{request{to: "POST /login", form: "name="}, 401},
+			{request{to: "POST /signup", form: "name="}, 422},
+			{request{to: "GET /signup"}, 200},
+			{request{to: "GET /account"}, 303},
+			{request{to: "GET /account", id: id}, 200},
+			{request{to: "POST /account/password"}, 401},
+			{request{to: "POST /account/password", id: id}, 422},
+			{request{to: "POST /account/delete", id: id}, 401},
 			{request{to: "POST /login", form: "name=a&name=b"}, 400},
-			{request{to: "POST /login", form: "name=Bob"}, 303},
-			{request{to: "POST /login", form: "name=Bob", header: foreign}, 403},
+			{request{to: "POST /login", form: proof("Ann")}, 303},
+			{request{to: "POST /login", form: proof("Ann"), header: foreign}, 403},
 			{request{to: "POST /login", form: "name=" + strings.Repeat("x", 64<<10)}, 413},
 			{request{to: "GET /test/panic"}, 500},
 			{request{to: "GET /test/ended"}, 401},

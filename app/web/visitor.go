@@ -7,12 +7,15 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"latchkey/app/accounts"
 	"latchkey/app/sessions"
 )
 
 // Visitor is whoever sends the request. The zero Visitor is nobody.
 type Visitor struct {
-	Name string // the account's name as typed
+	ID    accounts.ID // of the account
+	Name  string      // of the account, as typed
+	Admin bool        // the account is an administrator at this moment
 }
 
 // LoggedIn reports whether the visitor is an account.
@@ -28,7 +31,7 @@ func (s *Site) visitor(c *fiber.Ctx) (Visitor, error) {
 	if err != nil {
 		return Visitor{}, err
 	}
-	return Visitor{Name: session.Name}, nil
+	return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin}, nil
 }
 
 // address returns where the request comes from: the connection's address, or

@@ -1,0 +1,108 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Settings are the figures of the rules. The zero value is right for a public
+// server.
+type Settings struct {
+	Title       string        // of the site; no part of a password
+	MinPassword int           // code points, 8 to 128; zero: 15
+	Cost        Cost          // of a password hash; zero: DefaultCost
+	Hashes      int           // passwords worked on at once; zero: one less than cores, 2 at most
+	HashWait    time.Duration // longest wait for a turn; zero: 3 s
+	SignUps     int           // an hour from one address network; zero: 10
+	Dev         bool          // one's own machine: LogInDev works
+}
+
+// Accounts applies the rules about who may log in to what a store keeps. Its
+// methods may be called at the same time. A refusal that is fit to be shown is
+// an *Error; every other error is a fault of ours or the end of a context.
+type Accounts struct {
+	store     Store
+	clock     func() time.Time
+	cost      Cost
+	dev       bool
+	key       [32]byte
+	passwords passwords
+	hashing   *hashing
+	throttle  *throttle
+}
+
+// New checks the settings and reads the store's key. A nil clock is time.Now.
+func New(store Store, settings Settings, clock func() time.Time) (*Accounts, error) {
+	if clock == nil {
+		clock = time.Now
+	}
+	s := settings
+	if s.MinPassword == 0 {
+		s.MinPassword = MinPassword
+	}
+	if s.Cost == (Cost{}) {
+		s.Cost = DefaultCost()
+	}
+	if s.HashWait == 0 {
+		s.HashWait = defaultQueue
+	}
+	if s.SignUps == 0 {
+		s.SignUps = 10
+	}
+	switch {
+	case s.MinPassword < LowestMinPassword || s.MinPassword > MaxPassword:
+		return nil, fmt.Errorf("accounts: shortest password %d: must be %d to %d", s.MinPassword, LowestMinPassword, MaxPassword)
+	case !s.Cost.valid():
+		return nil, fmt.Errorf("accounts: cost of a hash %+v: out of bounds", s.Cost)
+	case s.Hashes < 0 || s.HashWait < 0 || s.SignUps < 0 || s.SignUps > 3600:
+		return nil, errors.New("accounts: a limit is out of bounds")
+	}
+	secret, err := store.Key()
+	if err != nil {
+		return nil, fmt.Errorf("accounts: key: %w", err)
+	}
+	return &Accounts{
+		store:     store,
+		clock:     clock,
+		cost:      s.Cost,
+		dev:       s.Dev,
+		key:       secret,
+		passwords: newPasswords(s.MinPassword, s.Title),
+		hashing:   newHashing(s.Hashes, s.HashWait),
+		throttle:  newThrottle(clock, s.SignUps),
+	}, nil
+}
+
+// now is the time as a store keeps it.
+func (s *Accounts) now() time.Time { return s.clock().UTC().Round(0) }
+
+// checkPassword applies the rules for a password that is chosen, at its turn:
+// guessing takes milliseconds, and anybody may ask for it.
+func (s *Accounts) checkPassword(ctx context.Context, typed string, name Name) (password string, err error) {
+	if turn := s.hashing.do(ctx, func() { password, err = s.passwords.check(typed, name) }); turn != nil {
+		return "", turn
+	}
+	return password, err
+}
+
+// prove checks a password that was typed against the account, at its turn, and
+// returns another hash if its own is below today's cost. Without a hash that can
+// be read the same work is done, and the answer is no.
+func (s *Accounts) prove(ctx context.Context, a Account, typed string) (proved bool, rehash string, err error) {
+	stored, parseErr := parsePHC(a.Hash)
+	if parseErr != nil {
+		stored = dummyPHC(s.cost)
+	}
+	// What cannot be a password fits nothing, at the same price.
+	password, refused := normalise(typed)
+	err = s.hashing.do(ctx, func() {
+		fits := stored.fits(password)
+		proved = fits && parseErr == nil && refused == nil && !a.Disabled
+		if proved && stored.below(s.cost) {
+			rehash = newPHC(password, s.cost).String()
+		}
+	})
+	return proved, rehash, err
+}

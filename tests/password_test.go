@@ -1,0 +1,210 @@
+package tests
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// phrase gives n letters that nobody guesses, the same at each run.
+func phrase(n int, letters string) string {
+	alphabet, text := []rune(letters), make([]rune, n)
+	var sum [32]byte
+	for i := range text {
+		sum = sha256.Sum256(append(sum[:], letters...))
+		text[i] = alphabet[int(sum[0])%len(alphabet)]
+	}
+	return string(text)
+}
+
+const (
+	latin = "abcdefghijklmnopqrstuvwxyz"
+	greek = "αβγδεζηθικλμνξοπρστυφχψω"
+	emoji = "😀😁😂🦊🐙🌵🍄🚲🎻🪁🧭🕯"
+)
+
+// choose tries to sign up with a password, as somebody nobody has seen before.
+func (s *server) choose(t *testing.T, password string) *page {
+	t.Helper()
+	c := s.clientFrom(s.nextNetwork())
+	c.t = t
+	p := c.signUp(fmt.Sprint("Somebody ", s.networks), password)
+	if (p.status == http.StatusSeeOther) != (c.session() != "") {
+		t.Errorf("%s: status %d, a session: %v", p, p.status, c.session() != "")
+	}
+	if len(password) > 10 && strings.Contains(p.body, password) {
+		t.Errorf("%s: the page shows the password", p)
+	}
+	return p
+}
+
+// mustHelp wants a refusal that says in one sentence what to do.
+func mustHelp(t *testing.T, p *page, says string) {
+	t.Helper()
+	p.expect(http.StatusUnprocessableEntity)
+	if have := p.alert(); !strings.Contains(have, says) || !strings.HasSuffix(have, ".") || len(have) > 140 {
+		t.Errorf("the refusal says %q", have)
+	}
+}
+
+// ASVS 6.2.1, 6.2.9: 15 to 128 characters, counted as people count them: an emoji is one, and so is a letter with an
+// accent that was typed in two strokes.
+func TestPasswordLengths(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for name, letters := range map[string]string{"Latin": latin, "Greek": greek, "emoji": emoji} {
+		mustHelp(t, s.choose(t, phrase(1, letters)), "15 characters at least")
+		mustHelp(t, s.choose(t, phrase(14, letters)), "15 characters at least")
+		for _, n := range []int{15, 64, 128} {
+			if p := s.choose(t, phrase(n, letters)); p.status != http.StatusSeeOther {
+				t.Errorf("%d of %s: status %d, %q", n, name, p.status, p.alert())
+			}
+		}
+		mustHelp(t, s.choose(t, phrase(129, letters)), "128 characters at most")
+	}
+	mustHelp(t, s.choose(t, ""), "Please type a password")
+	mustHelp(t, s.choose(t, phrase(20_000, latin)), "128 characters at most")
+
+	accents := func(n int) string { return strings.Join(strings.Split(phrase(n, "aeiouy"), ""), "\u0301") + "\u0301" }
+	mustHelp(t, s.choose(t, accents(14)), "15 characters at least")
+	s.choose(t, accents(128)).expect(http.StatusSeeOther)
+}
+
+// The operator may ask for less, down to eight, or for more. The page says so.
+func TestPasswordMinimumIsSet(t *testing.T) {
+	t.Parallel()
+	for _, minimum := range []int{8, 20} {
+		s := newServer(t)
+		s.env = []string{fmt.Sprint("PASSWORD_MIN=", minimum)}
+		s.start()
+		says := fmt.Sprintf("%d characters at least", minimum)
+		s.client().get("/signup").shows(fmt.Sprintf("At least %d characters.", minimum))
+		mustHelp(t, s.choose(t, phrase(minimum-1, latin)), says)
+		s.choose(t, phrase(minimum, latin)).expect(http.StatusSeeOther)
+	}
+}
+
+// ASVS 6.2.4, 6.2.11, 6.2.12: what others try first is refused, with a sentence that helps. There is no online list of
+// breached passwords; common ones and patterns stand for it.
+func TestPasswordsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--title=The Corner Shop")
+	const name = "Grace Hopper"
+	before := s.file()
+	for _, typed := range []string{
+		"passwordpassword", "password12345678", "P@ssw0rdP@ssw0rd", "123456789012345", "111111111111111", "aaaaaaaaaaaaaaaaaaaaaaaa",
+		"qwertyuiopasdfgh", "1q2w3e4r5t6y7u8i", "abcdefghijklmnop", "ponmlkjihgfedcba", "iloveyouiloveyou", "letmeinletmein123", "qwerty qwerty qwerty",
+		"GraceHopperGraceHopper", "grace hopper 2026", "reppoH ecarG 123", "gr4ce h0pp3r!!!!", "The Corner Shop!", "thecornershop123", "Grace Corner Shop",
+	} {
+		t.Run(typed, func(t *testing.T) {
+			c := s.client()
+			c.t = t
+			p := c.signUp(name, typed)
+			mustHelp(t, p, "Please take")
+			if strings.Contains(p.body, typed) {
+				t.Error("the page shows the password")
+			}
+			c.mustBeNobody()
+		})
+	}
+	if string(s.file()) != string(before) {
+		t.Error("a refused password changed the file")
+	}
+	// The name is still free, and a good password is taken.
+	s.client().signUp(name, password).expect(http.StatusSeeOther)
+}
+
+// A password is one line of text.
+func TestPasswordsThatAreNoText(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, typed := range []string{password + "\x00", password + "\n", "\x1b" + password, password + "\xff", password + "\u2028x"} {
+		p := s.choose(t, typed).expect(http.StatusUnprocessableEntity)
+		if !strings.HasPrefix(p.alert(), "The password ") {
+			t.Errorf("%q: the refusal says %q", typed, p.alert())
+		}
+	}
+}
+
+// ASVS 6.2.5, 6.2.10: no rule about kinds of characters.
+func TestNoRulesOfComposition(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, typed := range []string{
+		phrase(15, latin), phrase(15, strings.ToUpper(latin)), phrase(20, "0123456789"), phrase(15, "!?%&/()=[]{}~#'"), phrase(15, greek), phrase(15, emoji),
+		"mango violin ladder plum", " starts and ends with spaces ", "ein Wort für Größe und Übermut", "正しい馬電池ホッチキス正解青空散歩",
+	} {
+		if p := s.choose(t, typed); p.status != http.StatusSeeOther {
+			t.Errorf("%q: status %d, %q", typed, p.status, p.alert())
+		}
+	}
+}
+
+// ASVS 6.2.8: a password is compared as it was typed, to its last character.
+func TestPasswordsAreComparedWhole(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	long := phrase(127, latin)
+	for name, test := range map[string]struct {
+		chosen string
+		wrong  []string
+	}{
+		"Ada": {"Mango violin ladder plum", []string{"mango violin ladder plum", "Mango violin ladder pluM", "Mango violin ladder plu", "Mango violin ladder plum ", "Mango  violin ladder plum"}},
+		"Bob": {long + "a", []string{long + "b", long, long[:72], strings.ToUpper(long) + "a"}}, // bcrypt would stop after 72 bytes
+		"Eve": {"％ seven quiet lamps", []string{"% seven quiet lamps"}},
+	} {
+		s.clientFrom(s.nextNetwork()).signUp(name, test.chosen).expect(http.StatusSeeOther)
+		for _, wrong := range test.wrong {
+			c := s.clientFrom(s.nextNetwork())
+			c.tryLogin(name, wrong).expect(http.StatusUnauthorized)
+			c.mustBeNobody()
+		}
+		s.client().tryLogin(name, test.chosen).expect(http.StatusSeeOther)
+	}
+}
+
+// ASVS 6.2.8: RFC 8265 makes one what one keyboard writes in one way and another in another: letters in two strokes,
+// and spaces of any kind.
+func TestPasswordsFromAnotherKeyboard(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.client().signUp("Ada", "déjà vu à Genève, naïveté").expect(http.StatusSeeOther)
+	for _, typed := range []string{"déjà vu à Genève, naïveté", "de\u0301ja\u0300 vu a\u0300 Gene\u0300ve, nai\u0308vete\u0301", "déjà\u00a0vu à\u3000Genève,\u2003naïveté"} {
+		s.client().tryLogin("Ada", typed).expect(http.StatusSeeOther)
+	}
+	s.client().tryLogin("Ada", "deja vu a Geneve, naivete").expect(http.StatusUnauthorized)
+}
+
+// ASVS 6.3.8: an unknown name, a wrong password, no password and what is no name at all read the same, to the byte. A
+// disabled account is like them: app/accounts and app/web show it, since nobody can disable one from outside yet.
+func TestNobodyIsToldWhoExists(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.signUp("Ada")
+	answers := map[string]*page{}
+	for _, name := range []string{"Ada", "Bob", "A\x00a", "A\u202ea"} {
+		for _, guess := range []string{"wrong", "", phrase(129, latin), "wrong\x00"} {
+			// The forms of nobody are all alike but for the name that was typed.
+			c := s.clientFrom(s.nextNetwork())
+			p := c.tryLogin(name, guess).expect(http.StatusUnauthorized)
+			if p.alert() != "The name or the password is not right." {
+				t.Errorf("%q, %.10q: the refusal says %q", name, guess, p.alert())
+			}
+			if len(p.header.Values("Set-Cookie")) > 0 || p.header.Get("Retry-After") != "" {
+				t.Errorf("%q, %.10q: the headers are %v", name, guess, p.header)
+			}
+			answers[name+"/"+guess] = p
+			c.mustBeNobody()
+		}
+	}
+	for of, p := range answers {
+		if name, _, _ := strings.Cut(of, "/"); name == "Bob" || name == "Ada" {
+			want := strings.Replace(answers["Bob/wrong"].body, `value="Bob"`, `value="`+name+`"`, 1)
+			if p.body != want || p.header.Get("Content-Length") != answers["Bob/wrong"].header.Get("Content-Length") {
+				t.Errorf("%q: the page is another:\n%s", of, p.body)
+			}
+		}
+	}
+}
