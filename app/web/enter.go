@@ -53,16 +53,22 @@ func next(c *fiber.Ctx) (err error) {
 }
 
 // logRequest writes the line for a request, with the id of its page if that is
-// one of a refusal. The query string stays out of it,
-// for it may hold what nobody else should read (OWASP ASVS 14.2.1).
+// one of a refusal. The query string stays out of it, for it may hold what nobody
+// else should read (OWASP ASVS 14.2.1).
 func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	level := slog.LevelInfo
-	path := c.Path()
+	method, path := c.Method(), c.Path()
+	switch as := c.Locals(loggedAs{}).(type) {
+	case string:
+		method = as
+	case unread:
+		method, path = "-", "-"
+	}
 	if holdsSecret(path) {
 		path = resetPath + ":secret"
 	}
 	attrs := append(make([]slog.Attr, 0, 7), // its size keeps it off the heap
-		slog.String("method", c.Method()),
+		slog.String("method", method),
 		slog.String("path", path),
 		slog.Int("status", c.Response().StatusCode()),
 		slog.Duration("duration", elapsed(c)),
@@ -77,6 +83,12 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	}
 	s.log.LogAttrs(c.Context(), level, "request", attrs...)
 }
+
+// loggedAs is the key of what the log says instead of the request's own method:
+// a string, or unread for a request of which nothing is known.
+type loggedAs struct{}
+
+type unread struct{}
 
 // elapsed returns how long the request has taken; nothing, if it was refused
 // before the server had read it.
@@ -97,6 +109,7 @@ func (s *Site) known(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
 	}
 	return func(ctx *fasthttp.RequestCtx) {
 		if !methods[string(ctx.Method())] {
+			ctx.SetUserValue(loggedAs{}, string(ctx.Method()))
 			ctx.Request.Header.SetMethod(fiber.MethodConnect)
 		}
 		handle(ctx)

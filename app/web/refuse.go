@@ -64,6 +64,7 @@ func (s *Site) refuse(c *fiber.Ctx, err error) error {
 // they come here; what is left is what the server refuses before any route.
 func (s *Site) refuseUnread(c *fiber.Ctx, err error) error {
 	linger(c)
+	c.Locals(loggedAs{}, unread{})
 	return s.refuse(c, err)
 }
 
