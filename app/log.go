@@ -8,20 +8,14 @@ import (
 	"time"
 )
 
-// newLog returns a log for people with dev, and for programs otherwise. Times
-// are in UTC (OWASP ASVS 16.2.2). The caller closes it at the end.
+// newLog returns a log for people with dev, and for programs otherwise. The
+// caller closes it at the end.
 func newLog(dev bool, w io.Writer) (log *slog.Logger, done func()) {
-	options := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey && len(groups) == 0 {
-			a.Value = slog.TimeValue(a.Value.Time().UTC())
-		}
-		return a
-	}}
 	if dev {
-		return slog.New(slog.NewTextHandler(w, options)), func() {}
+		return slog.New(handler{slog.NewTextHandler(w, nil), func() {}}), func() {}
 	}
 	lines := gather(w)
-	return slog.New(prompt{slog.NewJSONHandler(lines, options), lines}), lines.close
+	return slog.New(handler{slog.NewJSONHandler(lines, nil), lines.flush}), lines.close
 }
 
 // gathered writes lines together, because one system call for each costs as much
@@ -105,26 +99,27 @@ func (g *gathered) close() {
 	g.flush()
 }
 
-// prompt writes at once whatever is not the line of an ordinary request: what
-// happened to accounts and what failed must be on record if the process dies in
-// the next moment.
-type prompt struct {
+// handler puts times into UTC (OWASP ASVS 16.2.2), and writes at once whatever is
+// not the line of an ordinary request: what happened to accounts and what failed
+// must be on record if the process dies in the next moment.
+type handler struct {
 	slog.Handler
-	lines *gathered
+	flush func()
 }
 
-func (p prompt) Handle(ctx context.Context, r slog.Record) error {
-	err := p.Handler.Handle(ctx, r)
+func (h handler) Handle(ctx context.Context, r slog.Record) error {
+	r.Time = r.Time.UTC()
+	err := h.Handler.Handle(ctx, r)
 	if r.Message != "request" || r.Level > slog.LevelInfo {
-		p.lines.flush()
+		h.flush()
 	}
 	return err
 }
 
-func (p prompt) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return prompt{p.Handler.WithAttrs(attrs), p.lines}
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return handler{h.Handler.WithAttrs(attrs), h.flush}
 }
 
-func (p prompt) WithGroup(name string) slog.Handler {
-	return prompt{p.Handler.WithGroup(name), p.lines}
+func (h handler) WithGroup(name string) slog.Handler {
+	return handler{h.Handler.WithGroup(name), h.flush}
 }

@@ -75,8 +75,10 @@ func (usageError) Is(target error) bool { return target == errUsage }
 // is longer than the web waits for a slow visitor.
 const patience = 15 * time.Second
 
-// memoryLimit is what the garbage collector holds the heap to, in bytes.
-const memoryLimit = 120 << 20
+const (
+	memoryLimit = 120 << 20 // bytes, to which the garbage collector holds the heap
+	collectAt   = 400       // percent of growth since the last collection
+)
 
 // serve runs the server until ctx ends. Then it stops in order: no new requests,
 // those in hand finished, the sweeper ended, the operator's commands too, the
@@ -91,6 +93,9 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	// Each password that is hashed leaves 19 MiB behind; the limit has them collected
 	// before the next are asked for. Pages alone never come near it.
 	debug.SetMemoryLimit(memoryLimit)
+	// Pages keep a few MiB alive. To collect at each doubling of so little costs
+	// more than the memory is worth.
+	debug.SetGCPercent(collectAt)
 	db.Report = func(err error) { log.Error("write behind", "error", err) }
 	site, err := web.New(web.Options{
 		Settings:      settings,

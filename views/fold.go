@@ -1,49 +1,56 @@
 package views
 
 import (
+	"errors"
 	"fmt"
 	"html/template"
 	"text/template/parse"
 )
 
-// fold puts the constants into the text of a view, before html/template adds its
-// escaping to what is left. A call costs about as much as the rest of a page:
-// three of them, by reflection, at every request.
-func (v *Views) fold(list *parse.ListNode) error {
+// fold works out at load what is the same at every request, before html/template
+// adds its escaping to what is left: it puts the constants into the text, and the
+// page where list says {{template "page" .}}. A call costs about as much as the
+// rest of a page: by reflection, at every request.
+func (v *Views) fold(list *parse.ListNode, page *parse.ListNode) error {
 	if list == nil {
 		return nil
 	}
-	for i, node := range list.Nodes {
+	var folded []parse.Node
+	for _, node := range list.Nodes {
 		var err error
 		switch n := node.(type) {
+		case *parse.TemplateNode:
+			if n.Name == "page" && page != nil {
+				inner := page.CopyList()
+				if err := v.fold(inner, nil); err != nil {
+					return err
+				}
+				folded = append(folded, inner.Nodes...)
+				continue
+			}
 		case *parse.ActionNode:
 			value, constant, wrong := v.constant(n.Pipe)
 			if constant {
 				// Escaped for text and for attributes in quotes, the only places
 				// where a constant may stand.
 				text := template.HTMLEscapeString(value)
-				list.Nodes[i] = &parse.TextNode{NodeType: parse.NodeText, Pos: n.Pos, Text: []byte(text)}
+				node = &parse.TextNode{NodeType: parse.NodeText, Pos: n.Pos, Text: []byte(text)}
 			}
 			err = wrong
 		case *parse.IfNode:
-			err = v.foldBoth(n.List, n.ElseList)
+			err = errors.Join(v.fold(n.List, page), v.fold(n.ElseList, page))
 		case *parse.WithNode:
-			err = v.foldBoth(n.List, n.ElseList)
+			err = errors.Join(v.fold(n.List, page), v.fold(n.ElseList, page))
 		case *parse.RangeNode:
-			err = v.foldBoth(n.List, n.ElseList)
+			err = errors.Join(v.fold(n.List, page), v.fold(n.ElseList, page))
 		}
 		if err != nil {
 			return err
 		}
+		folded = append(folded, node)
 	}
+	list.Nodes = folded
 	return nil
-}
-
-func (v *Views) foldBoth(list, other *parse.ListNode) error {
-	if err := v.fold(list); err != nil {
-		return err
-	}
-	return v.fold(other)
 }
 
 // constant returns the value of a pipeline that is a constant and nothing else.

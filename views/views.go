@@ -72,15 +72,8 @@ func (v *Views) parse() (map[string]*template.Template, error) {
 	if err := e.Load(); err != nil {
 		return nil, err
 	}
-	for _, t := range e.Templates.Templates() {
-		if t.Tree == nil {
-			continue
-		}
-		if err := v.fold(t.Tree.Root); err != nil {
-			return nil, fmt.Errorf("%s: %w", t.Name(), err)
-		}
-	}
-	if e.Templates.Lookup(layout) == nil {
+	frame := e.Templates.Lookup(layout)
+	if frame == nil {
 		return nil, fmt.Errorf("there is no %s.html", layout)
 	}
 	pages := map[string]*template.Template{}
@@ -89,15 +82,19 @@ func (v *Views) parse() (map[string]*template.Template, error) {
 		if name == layout || page.Tree == nil {
 			continue
 		}
-		// A clone for each page, for "page" means another one in each.
+		tree := frame.Tree.Copy()
+		if err := v.fold(tree.Root, page.Tree.Root); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		// A clone for each, because html/template works out the escaping of all
+		// templates that belong together, once.
 		all, err := e.Templates.Clone()
 		if err != nil {
 			return nil, err
 		}
-		if _, err := all.AddParseTree("page", page.Tree); err != nil {
+		if pages[name], err = all.AddParseTree(layout, tree); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		pages[name] = all.Lookup(layout)
 	}
 	return pages, nil
 }

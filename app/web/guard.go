@@ -13,7 +13,7 @@ import (
 // guard keeps other sites out, and says to browsers what our pages may do.
 type guard struct {
 	cross   *http.CrossOriginProtection
-	always  [][2]string // headers of every answer
+	always  [][2][]byte // headers of every answer, as they go over the wire
 	devOnly bool
 }
 
@@ -31,19 +31,22 @@ func newGuard(settings config.Settings) (*guard, error) {
 	g := &guard{
 		cross:   http.NewCrossOriginProtection(),
 		devOnly: settings.Dev,
-		always: [][2]string{
-			{"Content-Security-Policy", policy},
-			{"Cross-Origin-Opener-Policy", "same-origin"},
-			{"Cross-Origin-Resource-Policy", "same-origin"},
-			{"Permissions-Policy", features},
-			{"Referrer-Policy", "same-origin"},
-			{"X-Content-Type-Options", "nosniff"},
-			// Pages are somebody's own. Static files, which are not, replace this.
-			{fiber.HeaderCacheControl, "no-store"},
-		},
+	}
+	headers := [][2]string{
+		{"Content-Security-Policy", policy},
+		{"Cross-Origin-Opener-Policy", "same-origin"},
+		{"Cross-Origin-Resource-Policy", "same-origin"},
+		{"Permissions-Policy", features},
+		{"Referrer-Policy", "same-origin"},
+		{"X-Content-Type-Options", "nosniff"},
+		// Pages are somebody's own. Static files, which are not, replace this.
+		{fiber.HeaderCacheControl, "no-store"},
 	}
 	if settings.HTTPS() {
-		g.always = append(g.always, [2]string{"Strict-Transport-Security", strict})
+		headers = append(headers, [2]string{"Strict-Transport-Security", strict})
+	}
+	for _, h := range headers {
+		g.always = append(g.always, [2][]byte{[]byte(h[0]), []byte(h[1])})
 	}
 	// Behind a proxy that rewrites Host the origin would look like a stranger's.
 	if err := g.cross.AddTrustedOrigin(settings.Origin); err != nil {
@@ -55,7 +58,7 @@ func newGuard(settings config.Settings) (*guard, error) {
 func (g *guard) headers(c *fiber.Ctx) {
 	header := &c.Response().Header
 	for _, h := range g.always {
-		header.Set(h[0], h[1])
+		header.SetCanonical(h[0], h[1])
 	}
 	if holdsSecret(c.Path()) {
 		// The form still passes check: browsers say Sec-Fetch-Site all the same.
