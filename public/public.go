@@ -53,10 +53,11 @@ var types = map[string]string{
 }
 
 // Embedded returns the files that were built in.
-func Embedded() (*Files, error) { return Load(embedded) }
+func Embedded() (*Files, error) { return Load(embedded, true) }
 
-// Load reads every file of fsys, except Go's, and compresses it once.
-func Load(fsys fs.FS) (*Files, error) {
+// Load reads every file of fsys, except Go's and hidden ones. Compressed says
+// whether to compress them, which is worth it when they are sent many times.
+func Load(fsys fs.FS, compressed bool) (*Files, error) {
 	f := &Files{urls: map[string]string{}, files: map[string]File{}, names: map[string]File{}}
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -81,7 +82,10 @@ func Load(fsys fs.FS) (*Files, error) {
 		}
 		sum := sha256.Sum256(body)
 		url := Prefix + strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		file := File{Type: kind, Body: body, Gzip: compress(body)}
+		file := File{Type: kind, Body: body}
+		if compressed {
+			file.Gzip = compress(body)
+		}
 		f.urls[name], f.files[url], f.names[name] = url, file, file
 		return nil
 	})

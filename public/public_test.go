@@ -15,7 +15,7 @@ import (
 
 func load(t *testing.T, files map[string]string) *public.Files {
 	t.Helper()
-	f, err := public.Load(folder(files))
+	f, err := public.Load(folder(files), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestWhatIsNotThere(t *testing.T) {
 // ASVS 4.1.1: a browser must not have to guess.
 func TestUnknownTypeIsRefused(t *testing.T) {
 	for _, name := range []string{"notes.md", "README", "backup.bak", "data.db", "site.css.map", "page.HTML"} {
-		f, err := public.Load(folder(map[string]string{"site.css": "a{}", name: "x"}))
+		f, err := public.Load(folder(map[string]string{"site.css": "a{}", name: "x"}), true)
 		if err == nil || !strings.Contains(err.Error(), name) || f != nil {
 			t.Errorf("%s: %v, %v", name, f, err)
 		}
@@ -102,7 +102,7 @@ func TestUnknownTypeIsRefused(t *testing.T) {
 }
 
 func TestLoadReportsAFolderThatIsNotThere(t *testing.T) {
-	if _, err := public.Load(os.DirFS(t.TempDir() + "/gone")); err == nil {
+	if _, err := public.Load(os.DirFS(t.TempDir()+"/gone"), true); err == nil {
 		t.Error("no error")
 	}
 }
@@ -166,7 +166,7 @@ func TestEmbedded(t *testing.T) {
 // What lies in the folder is what is built in: a file of a kind that the embed
 // line does not name would work with --dev and be missing on the server.
 func TestEveryFileOfTheFolderIsEmbedded(t *testing.T) {
-	disk, err := public.Load(os.DirFS("."))
+	disk, err := public.Load(os.DirFS("."), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,14 +20,15 @@ type Page struct {
 	Refusal string  // one sentence why a form came back, or empty
 	Bare    bool    // the page says Log in and Log out itself, the header does not
 
-	Nonce string // what lets the script run that reloads the page, with --dev only
+	Nonce   string // what lets the script run that reloads the page, with --dev only
+	Version string // of what this page shows, for that script
 }
 
 // page returns the common part of a page called title.
 func (s *Site) page(c *fiber.Ctx, v Visitor, title string) Page {
 	p := Page{Title: title, Visitor: v, Flash: s.flashed(c)}
 	if s.reload != nil {
-		p.Nonce = s.reload.allow(c)
+		p.Nonce, p.Version = s.reload.allow(c)
 	}
 	return p
 }

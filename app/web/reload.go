@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ type reload struct {
 	boot    string // differs in every process
 	watcher *fsnotify.Watcher
 	mu      sync.Mutex
+	saves   int           // so far
 	saved   chan struct{} // closed at the next save
 	done    chan struct{}
 	once    sync.Once
@@ -75,6 +77,7 @@ func (r *reload) watch() {
 			}
 		case <-quiet.C:
 			r.mu.Lock()
+			r.saves++
 			close(r.saved)
 			r.saved = make(chan struct{})
 			r.mu.Unlock()
@@ -90,18 +93,21 @@ func (r *reload) close() {
 	})
 }
 
-// next returns a channel that is closed at the next save.
-func (r *reload) next() <-chan struct{} {
+// next returns what there is now to be seen, and a channel that is closed at the
+// next save. The version differs in every process.
+func (r *reload) next() (version string, saved <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.saved
+	return r.boot + strconv.Itoa(r.saves), r.saved
 }
 
-// allow lets the answer run the script, and no other.
-func (r *reload) allow(c *fiber.Ctx) (nonce string) {
+// allow lets the answer run the script, and no other. It returns the version of
+// what the page shows, or an older one: it is asked before the views are read.
+func (r *reload) allow(c *fiber.Ctx) (nonce, version string) {
 	nonce = rand.Text()
 	c.Set("Content-Security-Policy", policy+"; script-src 'nonce-"+nonce+"' 'strict-dynamic'; connect-src 'self'")
-	return nonce
+	version, _ = r.next()
+	return nonce, version
 }
 
 func (s *Site) devRoutes() []route {
@@ -116,20 +122,25 @@ func (r *reload) script(c *fiber.Ctx, _ Visitor) error {
 	return c.SendString(strings.ReplaceAll(reloadScript, "EVENTS", reloadEvents))
 }
 
-// events is the stream that the script listens to. It names the process, so that
-// a browser which comes back to another one knows that it must load anew.
+// events is the stream that the script listens to. The browser says which version
+// it shows; if there is another by now, it is told at once, whether that is of a
+// save while it was loading or of a server that was started anew.
 func (r *reload) events(c *fiber.Ctx, _ Visitor) error {
+	shown := string(c.Request().URI().QueryArgs().Peek("version"))
 	c.Set(fiber.HeaderContentType, "text/event-stream")
 	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
-		saved := r.next()
-		fmt.Fprintf(w, "retry: 100\nevent: boot\ndata: %s\n\n", r.boot)
+		fmt.Fprint(w, "retry: 100\n\n")
 		alive := time.NewTicker(beat)
 		defer alive.Stop()
 		for w.Flush() == nil {
+			version, saved := r.next()
+			if version != shown {
+				shown = version
+				fmt.Fprint(w, "event: saved\ndata:\n\n")
+				continue
+			}
 			select {
 			case <-saved:
-				saved = r.next()
-				fmt.Fprint(w, "event: saved\ndata:\n\n")
 			case <-alive.C:
 				fmt.Fprint(w, ":\n\n")
 			case <-r.done:

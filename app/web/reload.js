@@ -1,8 +1,5 @@
-// Loads the page again when a file was saved or the server was started anew.
-let boot;
-const events = new EventSource("EVENTS");
+// Loads the page again when there is another version of it than this one: a file
+// was saved, or the server was started anew.
+const version = new URL(document.currentScript.src).search;
+const events = new EventSource("EVENTS" + version);
 events.addEventListener("saved", () => location.reload());
-events.addEventListener("boot", (event) => {
-  if (boot && boot !== event.data) location.reload();
-  boot = event.data;
-});

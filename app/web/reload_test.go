@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,12 +13,13 @@ import (
 // stream opens the event stream and reads its first event.
 func (s *testSite) stream() (*bufio.Reader, io.Closer) {
 	s.t.Helper()
-	got := s.open(request{to: "GET /dev/events"})
+	version, _ := s.reload.next()
+	got := s.open(request{to: "GET /dev/events?version=" + version})
 	if got.StatusCode != 200 || got.Header.Get("Content-Type") != "text/event-stream" {
 		s.t.Fatalf("%d %v", got.StatusCode, got.Header)
 	}
 	r := bufio.NewReader(got.Body)
-	if event := s.event(r); !strings.Contains(event, "event: boot\ndata: "+s.reload.boot+"\n") {
+	if event := s.event(r); event != "retry: 100\n\n" {
 		s.t.Errorf("it begins with %q", event)
 	}
 	return r, got.Body
@@ -75,6 +77,28 @@ func TestASaveIsToldAndShown(t *testing.T) {
 	}
 }
 
+// A page that was loaded before a save, and listens after it, is told at once; so
+// is one that another process made.
+func TestAnOldPageIsToldAtOnce(t *testing.T) {
+	s := newTestSite(t, "--dev")
+	version, saved := s.reload.next()
+	if page := s.send(request{to: "GET /"}).body; !strings.Contains(page, reloadURL+"?version="+version+`"`) {
+		t.Errorf("the page does not name its version:\n%s", page)
+	}
+	if err := os.WriteFile("views/index.html", []byte("edited"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	<-saved
+	for _, old := range []string{version, "of another process", ""} {
+		got := s.open(request{to: "GET /dev/events?version=" + url.QueryEscape(old)})
+		r := bufio.NewReader(got.Body)
+		if first, second := s.event(r), s.event(r); first != "retry: 100\n\n" || second != "event: saved\ndata:\n\n" {
+			t.Errorf("%q: %q %q", old, first, second)
+		}
+		got.Body.Close()
+	}
+}
+
 func TestStreamEndsAtShutdown(t *testing.T) {
 	s := newTestSite(t, "--dev")
 	var streams []*bufio.Reader
@@ -112,7 +136,7 @@ func TestScriptPolicy(t *testing.T) {
 		t.Errorf("%v %s", script.header, script.body)
 	}
 	// The address and the nonce of the script stand in the layout too.
-	if got := dev.send(request{to: "GET /"}); !strings.Contains(got.body, `src="`+reloadURL+`"`) {
+	if got := dev.send(request{to: "GET /"}); !strings.Contains(got.body, `src="`+reloadURL+`?version=`) {
 		t.Errorf("the page does not load %s:\n%s", reloadURL, got.body)
 	}
 }

@@ -132,7 +132,7 @@ func (s *Site) open(disk fs.FS) (*views.Views, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.public = func() (*public.Files, error) { return public.Load(publicFiles) }
+	s.public = func() (*public.Files, error) { return public.Load(publicFiles, false) }
 	s.reload, err = newReload("views", "public")
 	// A view that cannot be parsed is no reason not to start: its page will say
 	// what is wrong with it, and it is read again at the next request.
