@@ -79,6 +79,10 @@ func (s Accounts) ByName(folded string) (a accounts.Account, err error) {
 			return accounts.ErrNotFound
 		}
 		a, err = account(tx, id)
+		if err == nil && a.Name.Folded() != folded {
+			// Names have no checksum. Whom this one belonged to cannot be told.
+			a, err = accounts.Account{}, fmt.Errorf("%w: a name leads to an account of another", ErrDamaged)
+		}
 		return err
 	})
 	return a, err

@@ -5,6 +5,7 @@
 package bolt
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -182,32 +185,57 @@ func inspect(path string) error {
 	if info.Size() < int64(2*os.Getpagesize()) {
 		return errForeign // less than the two heads that bbolt writes first
 	}
+	return look(path, ours)
+}
+
+// look lets f read the file in one transaction, if its pages are sound. Nobody
+// writes it meanwhile: bbolt holds its lock.
+func look(path string, f func(tx *bbolt.Tx) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
 	return guard(func() error {
+		// Opened for reading, bbolt looks at the two heads and no further.
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
 		if err != nil {
 			return err
 		}
 		defer db.Close()
-		return db.View(func(tx *bbolt.Tx) error {
-			// Pages beyond the end would be memory that faults when it is read.
-			if tx.Size() > info.Size() {
-				return errDamaged
+		info, err := file.Stat()
+		if err != nil {
+			return err
+		}
+		if err := checkPages(file, info.Size()); err != nil {
+			return err
+		}
+		return db.View(f)
+	})
+}
+
+// ours returns an error unless the file is a database of ours.
+func ours(tx *bbolt.Tx) error {
+	if meta := tx.Bucket(bucketMeta); meta != nil {
+		if string(meta.Get(keyFormat)) != string(format) {
+			return errors.New("was made by another version of Latchkey; use that version")
+		}
+		return tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
+			// It may be one of ours whose name is damaged. Another would be made in
+			// its place, and what it holds would seem never to have been.
+			if !slices.ContainsFunc(buckets, func(b []byte) bool { return bytes.Equal(b, name) }) {
+				return fmt.Errorf("%w: nothing is called %q", ErrDamaged, name)
 			}
-			if meta := tx.Bucket(bucketMeta); meta != nil {
-				if string(meta.Get(keyFormat)) != string(format) {
-					return errors.New("was made by another version of Latchkey; use that version")
-				}
-				return nil
-			}
-			// Without our mark it may still be ours: a kill before the mark was
-			// written leaves an empty bucket of sessions.
-			return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-				if key, _ := b.Cursor().First(); string(name) != string(bucketSessions) || key != nil {
-					return errForeign
-				}
-				return nil
-			})
+			return nil
 		})
+	}
+	// Without our mark it may still be ours: a kill before the mark was written
+	// leaves an empty bucket of sessions.
+	return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+		if key, _ := b.Cursor().First(); string(name) != string(bucketSessions) || key != nil {
+			return errForeign
+		}
+		return nil
 	})
 }
 
@@ -234,8 +262,15 @@ func explain(path string, err error) error {
 	return fmt.Errorf("database %s %w", path, line)
 }
 
+// full reports whether err came about because there is no room. When the file
+// cannot grow, bbolt keeps of the system's error the words alone.
 func full(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+	if err == nil {
+		return false
+	}
+	return slices.ContainsFunc([]syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}, func(no syscall.Errno) bool {
+		return errors.Is(err, no) || strings.Contains(err.Error(), "file ") && strings.HasSuffix(err.Error(), no.Error())
+	})
 }
 
 // guard runs f and turns a panic into an error. bbolt panics when a page of the
