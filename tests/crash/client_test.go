@@ -37,7 +37,7 @@ type flight struct {
 }
 
 const (
-	mostAccounts = 4
+	mostAccounts = 3
 	mostSessions = 4 // of one account
 	mostEnded    = 12
 )
@@ -59,7 +59,9 @@ func (c *client) live(line *rig.Line, killed <-chan struct{}) error {
 	}
 }
 
-func (c *client) browser(cookie string) *rig.Browser { return &rig.Browser{Line: c.line, Cookie: cookie} }
+func (c *client) browser(cookie string) *rig.Browser {
+	return &rig.Browser{Line: c.line, Cookie: cookie}
+}
 
 // step makes one change or looks at a page.
 func (c *client) step() error {
@@ -83,7 +85,7 @@ func (c *client) step() error {
 		return c.register(a)
 	case n < 80:
 		return c.deregister(a)
-	case n < 84 && len(c.accounts) == mostAccounts:
+	case n < 86 && len(c.accounts) == mostAccounts:
 		return c.remove(a)
 	}
 	return c.look(a)

@@ -30,7 +30,7 @@ var (
 )
 
 const (
-	clients    = 24
+	clients    = 16
 	checkEvery = 5 // kills from one check of the file to the next
 )
 
@@ -73,9 +73,14 @@ func TestKill(t *testing.T) {
 	}
 	t.Logf("seed %d", *seed)
 	random := rand.New(rand.NewPCG(*seed, 0))
+	folder := t.TempDir()
+	if err := rig.Views(folder); err != nil {
+		t.Fatal(err)
+	}
 	server := &rig.Server{
 		Binary:   binary,
-		Database: filepath.Join(t.TempDir(), "latchkey.db"),
+		Database: filepath.Join(folder, "data", "latchkey.db"),
+		Folder:   folder,
 		// A tenth of the idle limit is how often a session is renewed.
 		Args: []string{"--dev", "--session-idle=60s"},
 	}

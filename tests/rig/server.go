@@ -33,13 +33,38 @@ func Build(folder string) (binary string, err error) {
 	return binary, nil
 }
 
-// root is where --dev finds views and public.
 var root = filepath.Join("..", "..")
+
+// Views makes a folder for --dev with the views that these tests visit and no
+// others, and with empty files in public. For --dev reads every file at every
+// request, and that would be most of what a test does.
+func Views(folder string) error {
+	for _, name := range []string{"layout.html", "index.html", "registrations.html", "login.html", "error.html"} {
+		content, err := os.ReadFile(filepath.Join(root, "views", name))
+		if err := errors.Join(err, write(filepath.Join(folder, "views", name), content)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"site.css", "icon.svg", "apple-touch-icon.png", "robots.txt"} {
+		if err := write(filepath.Join(folder, "public", name), []byte("x")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func write(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, content, 0o644)
+}
 
 // Server is the binary on one database file, one process after the other.
 type Server struct {
 	Binary   string
 	Database string
+	Folder   string   // where it runs, see Views
 	Args     []string // beside --addr and --database
 	Prefix   []string // put before the command, to run it inside another
 
@@ -61,7 +86,7 @@ func (s *Server) Start() error {
 	args := append(append([]string{}, s.Prefix...), s.Binary, "--addr", addr, "--database", s.Database)
 	args = append(args, s.Args...)
 	command := exec.Command(args[0], args[1:]...)
-	command.Dir = root
+	command.Dir = s.Folder
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
 	stderr, err := command.StderrPipe()
 	if err != nil {
