@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +14,18 @@ import (
 
 // Line is the way to one process of a server. Browsers share it; it keeps their
 // connections. After a restart there must be another.
-type Line struct{ client *fasthttp.HostClient }
+type Line struct {
+	client *fasthttp.HostClient
+	cookie string // what the session's is called
+}
 
 // Line returns a line to the process that runs now.
 func (s *Server) Line() *Line {
-	return &Line{&fasthttp.HostClient{
+	cookie := "__Host-session"
+	if slices.Contains(s.Args, "--dev") {
+		cookie = "session"
+	}
+	return &Line{cookie: cookie, client: &fasthttp.HostClient{
 		Addr:                      s.addr,
 		MaxConns:                  4096,
 		MaxIdemponentCallAttempts: 1, // what fails is for the test to see
@@ -30,8 +38,8 @@ func (s *Server) Line() *Line {
 // HangUp closes the connections that are not in use.
 func (l *Line) HangUp() { l.client.CloseIdleConnections() }
 
-// Browser is somebody's browser with --dev: it holds a session, or none. It
-// belongs to one goroutine.
+// Browser is somebody's browser: it holds a session, or none. It belongs to one
+// goroutine.
 type Browser struct {
 	Line   *Line
 	Cookie string // the session's
@@ -64,7 +72,7 @@ func (b *Browser) do(method, path, form string) (a Answer, err error) {
 	request.Header.SetUserAgent("Mozilla/5.0 (X11; Linux x86_64) rig")
 	request.SetRequestURI(path)
 	if b.Cookie != "" {
-		request.Header.SetCookie("session", b.Cookie)
+		request.Header.SetCookie(b.Line.cookie, b.Cookie)
 	}
 	if method == fasthttp.MethodPost {
 		request.Header.SetContentType("application/x-www-form-urlencoded")
@@ -75,7 +83,7 @@ func (b *Browser) do(method, path, form string) (a Answer, err error) {
 	}
 	var cookie fasthttp.Cookie
 	for key, value := range response.Header.Cookies() {
-		if string(key) == "session" && cookie.ParseBytes(value) == nil {
+		if string(key) == b.Line.cookie && cookie.ParseBytes(value) == nil {
 			b.Cookie = string(cookie.Value())
 		}
 	}

@@ -205,8 +205,12 @@ func (s *Server) wait() error {
 }
 
 // Run runs another command of the binary on the same file, to its end.
-func (s *Server) Run(args ...string) (output string, code int) {
+func (s *Server) Run(args ...string) (output string, code int) { return s.RunWith("", args...) }
+
+// RunWith runs a command that reads input.
+func (s *Server) RunWith(input string, args ...string) (output string, code int) {
 	command := exec.Command(s.Binary, append(args, "--database", s.Database)...)
+	command.Stdin = strings.NewReader(input)
 	out, err := command.CombinedOutput()
 	if err != nil && command.ProcessState == nil {
 		return err.Error(), -1
