@@ -57,12 +57,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return usageError{err}
 	}
-	if command.Do != (config.Serve{}) {
-		return operate(ctx, command, terminal{in: stdin, out: stdout, prompt: stderr})
+	switch command.Do.(type) {
+	case config.Serve:
+		log, done := newLog(command.Dev, stderr)
+		defer done()
+		return serve(ctx, command.Settings, log)
+	case config.Check:
+		return check(ctx, command, stdout)
 	}
-	log, closeLog := newLog(command.Dev, stderr)
-	defer closeLog()
-	return serve(ctx, command.Settings, log)
+	return operate(ctx, command, terminal{in: stdin, out: stdout, prompt: stderr})
 }
 
 // usageError is an error that errUsage matches.

@@ -14,7 +14,7 @@ import (
 // they say which database it is about.
 type Command struct {
 	Settings
-	Do   any  // Serve, or one of the operator's: UserAdd, UserList, …
+	Do   any  // Serve, Check, or one of the operator's: UserAdd, UserList, …
 	JSON bool // answer with JSON
 }
 
@@ -22,6 +22,7 @@ type Command struct {
 type commandLine struct {
 	Settings
 	Serve Serve `cmd:"" default:"1" help:"Run the server. This is what happens without a command."`
+	Check Check `cmd:"" help:"Check that the database file is whole, while no server runs or on a copy. The exit code is 0 if it is, 1 if not."`
 	User  struct {
 		JSON    bool        `help:"Print JSON, for scripts."`
 		Add     UserAdd     `cmd:"" help:"Make an account. Asks for its password, or reads it from standard input."`
@@ -37,7 +38,10 @@ type commandLine struct {
 
 // The commands. What they do is for main to say.
 type (
-	Serve   struct{}
+	Serve struct{}
+	Check struct {
+		JSON bool `help:"Print JSON, for scripts."`
+	}
 	UserAdd struct {
 		Name  string `arg:"" help:"What the account is to be called."`
 		Admin bool   `help:"Make it an administrator."`
@@ -99,7 +103,7 @@ func Parse(args []string, stdout io.Writer) (Command, error) {
 		return Command{}, err
 	}
 	line.Origin = asBrowsersWrite(line.Origin)
-	return Command{Settings: line.Settings, Do: parsed.Selected().Target.Interface(), JSON: line.User.JSON}, nil
+	return Command{Settings: line.Settings, Do: parsed.Selected().Target.Interface(), JSON: line.User.JSON || line.Check.JSON}, nil
 }
 
 // printable keeps a message that repeats what was typed on one line, and away

@@ -20,6 +20,8 @@ func TestCommands(t *testing.T) {
 		{"", config.Serve{}, false},
 		{"serve", config.Serve{}, false},
 		{"--addr 127.0.0.1:0", config.Serve{}, false},
+		{"check", config.Check{}, false},
+		{"check --json", config.Check{JSON: true}, true},
 		{"user add Ann", config.UserAdd{Name: "Ann"}, false},
 		{"user add Ann --link --admin --json", config.UserAdd{Name: "Ann", Admin: true, Link: true}, true},
 		{"user add --link -- --link", config.UserAdd{Name: "--link", Link: true}, false},
@@ -61,7 +63,7 @@ func TestCommands(t *testing.T) {
 func TestWrongCommands(t *testing.T) {
 	clear(t)
 	for _, args := range []string{
-		"user", "users", "user add", "user show", "user admin", "user disable", "user reset", "user logout", "user remove", "user nonsense",
+		"user", "users", "check it", "check --yes", "user add", "user show", "user admin", "user disable", "user reset", "user logout", "user remove", "user nonsense",
 		"user add Ann Bob", "user list Ann", "user add Ann --off", "user show Ann --yes", "user list --search", "user add Ann --password secret",
 		"--json", "serve --json", "add Ann", "user add Ann --link=maybe", "user add Ann --addr nowhere",
 	} {

@@ -79,6 +79,10 @@ func (s Accounts) ByName(folded string) (a accounts.Account, err error) {
 			return accounts.ErrNotFound
 		}
 		a, err = account(tx, id)
+		if err == nil && a.Name.Folded() != folded {
+			// Names have no checksum. Whom this one belonged to cannot be told.
+			a, err = accounts.Account{}, fmt.Errorf("%w: a name leads to an account of another", ErrDamaged)
+		}
 		return err
 	})
 	return a, err
@@ -219,6 +223,10 @@ func (s Accounts) Delete(id accounts.ID) error {
 	})
 }
 
+// resetSize is version and checksum as in record, 16 bytes of the account's id,
+// and when it expires in nanoseconds.
+const resetSize = 1 + 4 + 16 + 8
+
 // StartReset keeps the hash of a secret that may set the password until expires,
 // in place of a former one.
 func (s Accounts) StartReset(id accounts.ID, sum [32]byte, expires time.Time) error {
@@ -226,7 +234,7 @@ func (s Accounts) StartReset(id accounts.ID, sum [32]byte, expires time.Time) er
 		if _, err := account(tx, id[:]); err != nil {
 			return err
 		}
-		value := binary.BigEndian.AppendUint64(append(make([]byte, 5, 29), id[:]...), nanoseconds(expires))
+		value := binary.BigEndian.AppendUint64(append(make([]byte, 5, resetSize), id[:]...), nanoseconds(expires))
 		return errors.Join(
 			dropReset(tx, id),
 			tx.Bucket(bucketResets).Put(sum[:], seal(sum[:], value)),
@@ -253,7 +261,7 @@ func byReset(tx *bbolt.Tx, sum [32]byte, now time.Time) (accounts.Account, error
 	if value == nil {
 		return accounts.Account{}, accounts.ErrReset
 	}
-	if err := whole("a reset", sum[:], value, 29); err != nil {
+	if err := whole("a reset", sum[:], value, resetSize); err != nil {
 		return accounts.Account{}, err
 	}
 	a, err := account(tx, value[5:21])

@@ -5,6 +5,7 @@
 package bolt
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -48,6 +51,7 @@ var (
 	keyFormat  = []byte("format")
 	format     = []byte("1")
 	keySigning = []byte("signing key") // signs what browsers keep; made with the file
+	keyBuckets = []byte("buckets")     // the names of all buckets in the file, in order
 )
 
 // ErrDamaged means that a part of the file cannot be read.
@@ -111,7 +115,7 @@ func Open(path string, limits sessions.Limits) (*DB, error) {
 					return err
 				}
 			}
-			return meta.Put(keyFormat, format)
+			return errors.Join(meta.Put(keyFormat, format), meta.Put(keyBuckets, bucketNamesOf(tx)))
 		})
 	})
 	if err != nil {
@@ -186,36 +190,80 @@ func inspect(path string) error {
 	if info.Size() < int64(2*os.Getpagesize()) {
 		return errForeign // less than the two heads that bbolt writes first
 	}
+	return look(path, lookAtMost, ours)
+}
+
+// lookAtMost is how large a file may be, in bytes, for all its pages to be looked
+// at whenever it is opened, which takes about half a second for so much. Of a
+// larger one a cut is seen, and damaged records are refused when they are read;
+// Check looks at its pages.
+const lookAtMost = 1 << 30
+
+// look lets f read the file in one transaction, if its pages are sound, or if it
+// is larger than most. Nobody writes it meanwhile: bbolt holds its lock.
+func look(path string, most int64, f func(tx *bbolt.Tx) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
 	return guard(func() error {
+		// Opened for reading, bbolt looks at the two heads and no further.
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
 		if err != nil {
 			return err
 		}
 		defer db.Close()
 		// Only now, under the lock: another process may have made it grow.
-		if info, err = os.Stat(path); err != nil {
+		info, err := file.Stat()
+		if err != nil {
 			return err
+		}
+		if info.Size() <= most {
+			if err := checkPages(file, info.Size()); err != nil {
+				return err
+			}
 		}
 		return db.View(func(tx *bbolt.Tx) error {
 			// Pages beyond the end would be memory that faults when it is read.
 			if tx.Size() > info.Size() {
 				return errDamaged
 			}
-			if meta := tx.Bucket(bucketMeta); meta != nil {
-				if string(meta.Get(keyFormat)) != string(format) {
-					return errors.New("was made by another version of Latchkey; use that version")
-				}
-				return nil
-			}
-			// Without our mark it may still be ours: a kill before the mark was
-			// written leaves an empty bucket of sessions.
-			return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-				if key, _ := b.Cursor().First(); string(name) != string(bucketSessions) || key != nil {
-					return errForeign
-				}
-				return nil
-			})
+			return f(tx)
 		})
+	})
+}
+
+// bucketNamesOf returns the names of all buckets, which are in order in the file.
+func bucketNamesOf(tx *bbolt.Tx) (names []byte) {
+	// Without a bucket this fails on nothing.
+	_ = tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
+		names = append(append(names, name...), 0)
+		return nil
+	})
+	return names
+}
+
+// ours returns an error unless the file is a database of ours.
+func ours(tx *bbolt.Tx) error {
+	if meta := tx.Bucket(bucketMeta); meta != nil {
+		if string(meta.Get(keyFormat)) != string(format) {
+			return errors.New("was made by another version of Latchkey; use that version")
+		}
+		// A bucket whose name is damaged would be made anew in its place, and what
+		// it holds would seem never to have been.
+		if kept := meta.Get(keyBuckets); kept != nil && !bytes.Equal(kept, bucketNamesOf(tx)) {
+			return fmt.Errorf("%w: the buckets are %q", ErrDamaged, bucketNamesOf(tx))
+		}
+		return nil
+	}
+	// Without our mark it may still be ours: a kill before the mark was written
+	// leaves an empty bucket of sessions.
+	return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+		if key, _ := b.Cursor().First(); string(name) != string(bucketSessions) || key != nil {
+			return errForeign
+		}
+		return nil
 	})
 }
 
@@ -242,8 +290,15 @@ func explain(path string, err error) error {
 	return fmt.Errorf("database %s %w", path, line)
 }
 
+// full reports whether err came about because there is no room. When the file
+// cannot grow, bbolt keeps of the system's error the words alone.
 func full(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+	if err == nil {
+		return false
+	}
+	return slices.ContainsFunc([]syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}, func(no syscall.Errno) bool {
+		return errors.Is(err, no) || strings.Contains(err.Error(), "file ") && strings.HasSuffix(err.Error(), no.Error())
+	})
 }
 
 // guard runs f and turns a panic into an error. bbolt panics when a page of the

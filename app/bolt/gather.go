@@ -97,7 +97,8 @@ func (g *gatherer) gather(batch []*write) []*write {
 
 // commit writes the batch in one transaction. A change that refuses is told so
 // and taken out, and the rest start over without it: a refused change may have
-// written half of itself before it refused.
+// written half of itself before it refused. A commit that meets damage is made
+// anew for each change alone, so that those elsewhere come through.
 func (g *gatherer) commit(batch []*write) {
 	for len(batch) > 0 {
 		var refused int
@@ -117,6 +118,13 @@ func (g *gatherer) commit(batch []*write) {
 			batch[refused].result <- refusal
 			batch = append(batch[:refused], batch[refused+1:]...)
 			continue
+		}
+		if errors.Is(err, ErrDamaged) && len(batch) > 1 {
+			// One of them touches a part of the file that cannot be written anew.
+			for _, w := range batch {
+				g.commit([]*write{w})
+			}
+			return
 		}
 		if full(err) {
 			err = fmt.Errorf("%w: %w", sessions.ErrFull, err)

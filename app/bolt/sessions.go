@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -187,6 +188,9 @@ func (db *DB) List(account sessions.Account, limit int) (list []sessions.Session
 			r, _, err := db.live(tx, k[len(account):])
 			if errors.Is(err, sessions.ErrEnded) {
 				continue // not swept yet
+			}
+			if err == nil && r.account != account {
+				err = fmt.Errorf("%w: a session among those of another account", ErrDamaged)
 			}
 			if err != nil {
 				return err

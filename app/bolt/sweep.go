@@ -110,7 +110,7 @@ func (db *DB) sweepSlice(kind swept, first []byte) (removed int, next []byte, er
 
 // deadReset reports whether a reset can no longer be used.
 func (db *DB) deadReset(k, value []byte) bool {
-	return whole("a reset", k, value, 29) == nil && !db.now().Before(fromNanoseconds(value[21:]))
+	return whole("a reset", k, value, resetSize) == nil && !db.now().Before(fromNanoseconds(value[21:]))
 }
 
 // deadSession reports whether a session has expired. What cannot be decoded logs

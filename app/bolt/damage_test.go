@@ -1,0 +1,251 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"latchkey/app/accounts"
+	"latchkey/app/registrations"
+	"latchkey/app/sessions"
+)
+
+var variants = flag.Int("variants", 300, "how many damaged files are opened")
+
+const (
+	damagedTown = 60   // accounts in the file
+	pageSize    = 4096 // where damage begins does not depend on the real one
+)
+
+// harms are what disks, cables and people do to files.
+var harms = []struct {
+	name string
+	do   func(r *rand.Rand, b []byte) []byte
+}{
+	{"a flipped bit", func(r *rand.Rand, b []byte) []byte {
+		b[r.IntN(len(b))] ^= 1 << r.IntN(8)
+		return b
+	}},
+	{"a flipped bit where a page begins", func(r *rand.Rand, b []byte) []byte {
+		b[r.IntN(len(b)/pageSize)*pageSize+r.IntN(200)] ^= 1 << r.IntN(8)
+		return b
+	}},
+	{"a few other bytes where a page begins", func(r *rand.Rand, b []byte) []byte {
+		page := r.IntN(len(b) / pageSize)
+		for range 4 {
+			b[page*pageSize+r.IntN(64)] = byte(r.IntN(256))
+		}
+		return b
+	}},
+	{"a zeroed sector", func(r *rand.Rand, b []byte) []byte {
+		clear(b[r.IntN(len(b)/512)*512:][:512])
+		return b
+	}},
+	{"a zeroed page", func(r *rand.Rand, b []byte) []byte {
+		clear(b[r.IntN(len(b)/pageSize)*pageSize:][:pageSize])
+		return b
+	}},
+	{"a page of nonsense", func(r *rand.Rand, b []byte) []byte {
+		for i := range b[r.IntN(len(b)/pageSize)*pageSize:][:pageSize] {
+			b[i] = byte(r.IntN(256))
+		}
+		return b
+	}},
+	{"a page in another's place", func(r *rand.Rand, b []byte) []byte {
+		n := len(b) / pageSize
+		copy(b[r.IntN(n)*pageSize:][:pageSize], b[r.IntN(n)*pageSize:])
+		return b
+	}},
+	{"a page in another's place, with its number", func(r *rand.Rand, b []byte) []byte {
+		n := len(b) / pageSize
+		to := r.IntN(n)
+		copy(b[to*pageSize+8:][:pageSize-8], b[r.IntN(n)*pageSize+8:])
+		return b
+	}},
+	{"cut short", func(r *rand.Rand, b []byte) []byte { return b[:r.IntN(len(b))] }},
+}
+
+// A damaged file is refused in one line, or what is whole of it is served: never
+// a panic that ends the process, never another's.
+func TestDamage(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	path := filepath.Join(t.TempDir(), "whole.db")
+	db, err := Open(path, longLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Conn().NoSync = true
+	fill(t, db, damagedTown)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The pages that were free until now are gone from the copy, so that the damage
+	// hits something.
+	compact(t, path)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := readHead(bytes.NewReader(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole = whole[:h.pages*uint64(h.pageSize)]
+	refused, found, hidden := 0, 0, 0
+	for i := range *variants {
+		random := rand.New(rand.NewPCG(seed, uint64(i)))
+		harm := harms[i%len(harms)]
+		path := filepath.Join(t.TempDir(), "damaged.db")
+		if err := os.WriteFile(path, harm.do(random, slices.Clone(whole)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan string, 1)
+		go func() {
+			defer close(done)
+			db, err := Open(path, longLimits)
+			if err != nil {
+				if refused++; strings.Contains(err.Error(), "\n") {
+					done <- fmt.Sprintf("not one line: %v", err)
+				}
+				return
+			}
+			defer db.Close()
+			faults, err := use(db)
+			switch {
+			case err != nil:
+				done <- err.Error()
+			case faults > 0:
+				found++
+			default:
+				hidden++
+			}
+		}()
+		select {
+		case wrong := <-done:
+			if wrong != "" {
+				t.Errorf("variant %d, %s: %s", i, harm.name, wrong)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("variant %d, %s: it does not come back", i, harm.name)
+		}
+		os.Remove(path)
+	}
+	t.Logf("%d variants of %d bytes: %d refused at the start, %d served in part, %d with nothing amiss", *variants, len(whole), refused, found, hidden)
+	if refused == 0 || *variants >= 300 && found == 0 {
+		t.Error("nothing was refused or nothing found, so nothing was shown")
+	}
+}
+
+func compact(t *testing.T, path string) {
+	t.Helper()
+	from, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := bbolt.Open(path+".compact", 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(bbolt.Compact(to, from, 0), to.Close(), from.Close(), os.Rename(path+".compact", path)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var longLimits = sessions.Limits{Idle: time.Hour, Lifetime: time.Hour}
+
+// use does with a file that fill made what a server does, and counts what could
+// not be read or written. An error is an answer that is not right.
+func use(db *DB) (faults int, err error) {
+	db.Conn().NoSync = true
+	note := func(err error) {
+		if errors.Is(err, ErrDamaged) {
+			faults++
+		}
+	}
+	read := func() error {
+		for i := range 2 * damagedTown {
+			name := FilledName(i % damagedTown)
+			s, err := db.Read(sessionID(i))
+			note(err)
+			if err == nil && s.Name != name {
+				return fmt.Errorf("session %d is of %q", i, s.Name)
+			}
+			data, err := db.Get(sessionID(i))
+			note(err)
+			if err == nil && data != nil && string(data) != name {
+				return fmt.Errorf("session %d has %q", i, data)
+			}
+		}
+		for i := range damagedTown {
+			a, err := db.Accounts().ByName(FilledName(i))
+			note(err)
+			if err != nil {
+				continue
+			}
+			if a.Name.Folded() != FilledName(i) || a.Hash != "hash" {
+				return fmt.Errorf("the account of %q: %+v", FilledName(i), a)
+			}
+			list, err := db.Registrations().ListOf(a.ID)
+			note(err)
+			for _, r := range list {
+				if r.Owner != a.ID || !slices.Contains(registrations.Sports(), r.Sport) {
+					return fmt.Errorf("a registration of %q: %+v", FilledName(i), r)
+				}
+				_, err := db.Registrations().Get(r.ID)
+				note(err)
+			}
+			live, err := db.List(sessions.Account(a.ID), 100)
+			note(err)
+			for _, s := range live {
+				if accounts.ID(s.Account) != a.ID {
+					return fmt.Errorf("a session of %q: %+v", FilledName(i), s)
+				}
+			}
+			_, err = db.Accounts().Events(a.ID)
+			note(err)
+		}
+		return nil
+	}
+	if err := read(); err != nil {
+		return faults, err
+	}
+	now := time.Now()
+	for i := range damagedTown {
+		a, err := db.Accounts().ByName(FilledName(i))
+		note(err)
+		if err != nil {
+			continue
+		}
+		switch i % 4 {
+		case 0:
+			note(db.Accounts().Delete(a.ID))
+		case 1:
+			note(db.EndAll(sessions.Account(a.ID)))
+			s := sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: now, Seen: now}
+			note(db.Begin(sessionID(i), "", s, []byte(FilledName(i))))
+		case 2:
+			_, err := db.Accounts().SetPassword(a, "hash", now)
+			note(err)
+		case 3:
+			list, _ := db.Registrations().ListOf(a.ID)
+			for _, r := range list {
+				note(db.Registrations().Delete(r.ID))
+			}
+		}
+	}
+	_, err = db.sweep(context.Background())
+	note(err)
+	return faults, read()
+}

@@ -1,0 +1,407 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"hash/maphash"
+	"io"
+	"os"
+)
+
+// checkPages reads every page of the file and returns an error that wraps
+// ErrDamaged unless they make up sound trees. It must come before bbolt reads
+// them: bbolt trusts the file, and a page that leads back to itself, a count that
+// is too large or a list of free pages that names one in use ends the process or
+// destroys what is whole, which no recover could catch. It does not look into
+// keys and values; those have checksums of their own.
+//
+// It reads the file once from start to end, as fast as the disk can, and needs
+// some ten bytes of memory for each page of 4 KiB. Nobody else may write the file
+// meanwhile.
+func checkPages(file io.ReaderAt, size int64) error {
+	h, err := readHead(file)
+	if err != nil {
+		return err
+	}
+	if int64(h.pages) > size/int64(h.pageSize) {
+		return damagedPage(h.pages-1, "lies beyond the end of the file")
+	}
+	p := &pages{
+		file:  file,
+		head:  h,
+		kinds: make([]byte, h.pages),
+		match: make([]uint64, h.pages),
+		seed:  maphash.MakeSeed(),
+	}
+	p.kinds[0], p.kinds[1] = kindHead, kindHead
+	for _, step := range []func() error{p.readFree, p.readAll, p.checkBuckets, p.checkReferences} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pages is what is known of the pages so far.
+type pages struct {
+	file    io.ReaderAt
+	head    fileHead
+	kinds   []byte   // of each page: one of the kinds, and flagReferred
+	match   []uint64 // of each page: zero once its first key was met in the page above, too
+	seed    maphash.Seed
+	buckets []uint64 // the pages that have buckets
+}
+
+const (
+	kindUnknown = iota
+	kindHead
+	kindFree
+	kindFreelist
+	kindLeaf
+	kindBranch
+	kindMore // belongs to the page before it
+	kindMask = 1<<3 - 1
+
+	flagReferred = 1 << 3 // another page leads to it
+	flagRoot     = 1 << 4 // it is the first of a tree: no page above it has its key
+)
+
+// How a page begins, and the elements after that, as bbolt has them in memory
+// and writes them: id, flags, count, overflow.
+const (
+	pageHead    = 8 + 2 + 2 + 4
+	elementSize = 16
+	headSize    = 4*4 + 5*8 + 8
+
+	pageBranch   = 1
+	pageLeaf     = 2
+	pageFreelist = 16
+)
+
+var native = binary.NativeEndian
+
+func damagedPage(id uint64, what string) error {
+	return fmt.Errorf("%w: page %d %s", ErrDamaged, id, what)
+}
+
+// fileHead is what one of the two heads of the file says. The one that was written
+// last counts.
+type fileHead struct {
+	pageSize uint32
+	root     uint64 // page with the buckets
+	free     uint64 // page with the list of free pages
+	pages    uint64 // how many there are
+	commit   uint64
+}
+
+func readHead(file io.ReaderAt) (best fileHead, err error) {
+	size := int64(os.Getpagesize())
+	found := false
+	for i := range int64(2) {
+		b := make([]byte, headSize)
+		if _, err := file.ReadAt(b, i*size+pageHead); err != nil {
+			return fileHead{}, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		sum := fnv.New64a()
+		sum.Write(b[:headSize-8])
+		if native.Uint64(b[headSize-8:]) != sum.Sum64() {
+			continue
+		}
+		h := fileHead{
+			pageSize: native.Uint32(b[8:]),
+			root:     native.Uint64(b[16:]),
+			free:     native.Uint64(b[32:]),
+			pages:    native.Uint64(b[40:]),
+			commit:   native.Uint64(b[48:]),
+		}
+		size = int64(h.pageSize) // as it was where the file was made
+		if !found || h.commit > best.commit {
+			best, found = h, true
+		}
+	}
+	const most = 16 << 20 // of a page, says bbolt
+	switch {
+	case !found, best.pageSize < 1024, best.pageSize > most, best.pages < 4, best.root >= best.pages, best.free >= best.pages:
+		return fileHead{}, errors.Join(ErrDamaged, errors.New("no sound head"))
+	}
+	return best, nil
+}
+
+// page is one page, with those that belong to it.
+type page struct {
+	id    uint64
+	flags uint16
+	count int
+	more  uint32
+	body  []byte // all of it, the beginning included
+}
+
+func (p *pages) parse(id uint64, b []byte) page {
+	return page{id: native.Uint64(b), flags: native.Uint16(b[8:]), count: int(native.Uint16(b[10:])), more: native.Uint32(b[12:]), body: b}
+}
+
+// take checks how page id begins, marks it and those that belong to it, and
+// reads the latter.
+func (p *pages) take(id uint64, b []byte, kind byte) (page, error) {
+	g := p.parse(id, b)
+	if g.id != id {
+		return page{}, damagedPage(id, "bears another number")
+	}
+	if uint64(g.more) >= p.head.pages-id {
+		return page{}, damagedPage(id, "is too long")
+	}
+	for i := range uint64(g.more) + 1 {
+		if p.kinds[id+i] != kindUnknown {
+			return page{}, damagedPage(id, "runs into another")
+		}
+		p.kinds[id+i] = kindMore
+	}
+	p.kinds[id] = kind
+	if g.more > 0 {
+		g.body = make([]byte, (int64(g.more)+1)*int64(p.head.pageSize))
+		if _, err := p.file.ReadAt(g.body, int64(id)*int64(p.head.pageSize)); err != nil {
+			return page{}, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
+	return g, nil
+}
+
+// readFree reads the list of free pages.
+func (p *pages) readFree() error {
+	id := p.head.free
+	b := make([]byte, p.head.pageSize)
+	if _, err := p.file.ReadAt(b, int64(id)*int64(p.head.pageSize)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	g, err := p.take(id, b, kindFreelist)
+	if err != nil {
+		return err
+	}
+	if g.flags != pageFreelist {
+		return damagedPage(id, "is not the list of free pages")
+	}
+	list, count := g.body[pageHead:], uint64(g.count)
+	if count == 0xffff { // and more: then the number comes first
+		count, list = native.Uint64(list), list[8:]
+	}
+	if count > uint64(len(list)/8) {
+		return damagedPage(id, "is too short for its list")
+	}
+	for i := range count {
+		free := native.Uint64(list[8*i:])
+		if free >= p.head.pages || p.kinds[free] != kindUnknown {
+			return damagedPage(id, "lists a page as free that is not")
+		}
+		p.kinds[free] = kindFree
+	}
+	return nil
+}
+
+// readAll looks at every page that is in use.
+func (p *pages) readAll() error {
+	size := int64(p.head.pageSize)
+	perRead := max(1, (1<<20)/size)
+	buffer := make([]byte, perRead*size)
+	for first := int64(0); first < int64(p.head.pages); first += perRead {
+		n := min(perRead, int64(p.head.pages)-first)
+		if _, err := p.file.ReadAt(buffer[:n*size], first*size); err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		for i := range n {
+			if id := uint64(first + i); p.kinds[id]&kindMask == kindUnknown {
+				if err := p.readTreePage(id, buffer[i*size:(i+1)*size]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pages) readTreePage(id uint64, b []byte) error {
+	kind := byte(kindLeaf)
+	if native.Uint16(b[8:]) == pageBranch {
+		kind = kindBranch
+	}
+	flags := p.kinds[id]
+	p.kinds[id] = kindUnknown
+	g, err := p.take(id, b, kind)
+	if err != nil {
+		return err
+	}
+	p.kinds[id] |= flags
+	switch g.flags {
+	case pageBranch:
+		return p.readBranch(g)
+	case pageLeaf:
+		return p.readLeaf(g, true)
+	}
+	return damagedPage(id, "is of no kind")
+}
+
+// refer notes that some page leads to another, which only one may.
+func (p *pages) refer(from, to uint64) error {
+	if to >= p.head.pages || p.kinds[to]&flagReferred != 0 {
+		return damagedPage(from, "leads to a wrong page")
+	}
+	p.kinds[to] |= flagReferred
+	return nil
+}
+
+// key returns the key of an element and its end, or nil if it does not lie
+// inside the page. What is said of it are its place, from where the element
+// begins, and its length.
+func (g page) key(element int, place, length uint32) (key []byte, end int64) {
+	begin := int64(element) + int64(place)
+	end = begin + int64(length)
+	if length == 0 || begin < int64(pageHead+g.count*elementSize) || end > int64(len(g.body)) {
+		return nil, 0
+	}
+	return g.body[begin:end], end
+}
+
+func (p *pages) readBranch(g page) error {
+	if g.count == 0 || pageHead+g.count*elementSize > len(g.body) {
+		return damagedPage(g.id, "has a wrong count")
+	}
+	var last []byte
+	for i := range g.count {
+		at := pageHead + i*elementSize
+		e := g.body[at:]
+		key, _ := g.key(at, native.Uint32(e), native.Uint32(e[4:]))
+		if key == nil || bytes.Compare(last, key) >= 0 {
+			return damagedPage(g.id, "has a wrong key")
+		}
+		last = key
+		below := native.Uint64(e[8:])
+		if err := p.refer(g.id, below); err != nil {
+			return err
+		}
+		sum := maphash.Bytes(p.seed, key)
+		p.match[below] ^= sum
+		if i == 0 {
+			p.match[g.id] ^= sum
+		}
+	}
+	return nil
+}
+
+// readLeaf looks at a page of keys and values. Only buckets may have buckets
+// inside: an inline one may not.
+func (p *pages) readLeaf(g page, buckets bool) error {
+	if pageHead+g.count*elementSize > len(g.body) {
+		return damagedPage(g.id, "has a wrong count")
+	}
+	var last []byte
+	for i := range g.count {
+		at := pageHead + i*elementSize
+		e := g.body[at:]
+		key, end := g.key(at, native.Uint32(e[4:]), native.Uint32(e[8:]))
+		if key == nil || bytes.Compare(last, key) >= 0 {
+			return damagedPage(g.id, "has a wrong key")
+		}
+		last = key
+		end2 := end + int64(native.Uint32(e[12:]))
+		if end2 > int64(len(g.body)) {
+			return damagedPage(g.id, "has a wrong value")
+		}
+		if i == 0 && buckets {
+			p.match[g.id] ^= maphash.Bytes(p.seed, key)
+		}
+		switch flags := native.Uint32(e); {
+		case flags == 0:
+		case flags == 1 && buckets:
+			if err := p.readBucket(g.id, g.body[end:end2]); err != nil {
+				return err
+			}
+		default:
+			return damagedPage(g.id, "has an element of no kind")
+		}
+	}
+	return nil
+}
+
+// mostBuckets is more pages than the names of our buckets fill.
+const mostBuckets = 100
+
+// readBucket looks at the value of a bucket: its page, a number, and, where the
+// page is 0, a leaf.
+func (p *pages) readBucket(in uint64, value []byte) error {
+	if n := len(p.buckets); n == 0 || p.buckets[n-1] != in {
+		if n == mostBuckets {
+			return damagedPage(in, "has too many buckets")
+		}
+		p.buckets = append(p.buckets, in)
+	}
+	if len(value) < 16 {
+		return damagedPage(in, "has a bucket cut short")
+	}
+	if root := native.Uint64(value); root != 0 {
+		if err := p.refer(in, root); err != nil {
+			return err
+		}
+		p.kinds[root] |= flagRoot
+		return nil
+	}
+	inline := value[16:]
+	if len(inline) < pageHead || native.Uint16(inline[8:]) != pageLeaf {
+		return damagedPage(in, "has a bucket cut short")
+	}
+	g := p.parse(in, inline)
+	g.id = in
+	return p.readLeaf(g, false)
+}
+
+// checkBuckets makes sure that buckets are where bbolt looks for them, and that
+// nothing else passes for one.
+func (p *pages) checkBuckets() error {
+	if err := p.refer(0, p.head.root); err != nil {
+		return err
+	}
+	p.kinds[p.head.root] |= flagRoot
+	within := map[uint64]bool{}
+	// Every page is referred to once at most, so this ends.
+	for open := []uint64{p.head.root}; len(open) > 0; {
+		id := open[0]
+		open = open[1:]
+		if within[id] = true; len(within) > mostBuckets {
+			return damagedPage(id, "has too many buckets")
+		}
+		if p.kinds[id]&kindMask != kindBranch {
+			continue
+		}
+		b := make([]byte, p.head.pageSize)
+		if _, err := p.file.ReadAt(b, int64(id)*int64(p.head.pageSize)); err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		for i := range p.parse(id, b).count {
+			if at := pageHead + (i+1)*elementSize; at <= len(b) {
+				open = append(open, native.Uint64(b[at-8:]))
+			}
+		}
+	}
+	for _, id := range p.buckets {
+		if !within[id] {
+			return damagedPage(id, "has a bucket where none may be")
+		}
+	}
+	return nil
+}
+
+// checkReferences makes sure that one page leads to each that is in use, and
+// that it knows it by its first key.
+func (p *pages) checkReferences() error {
+	for id, kind := range p.kinds {
+		tree := kind&kindMask == kindLeaf || kind&kindMask == kindBranch
+		if referred := kind&flagReferred != 0; referred != tree {
+			return damagedPage(uint64(id), "is lost, or in use and free at once")
+		}
+		if tree && kind&flagRoot == 0 && p.match[id] != 0 {
+			return damagedPage(uint64(id), "begins with another key than the page above says")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,271 @@
+package bolt
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"latchkey/app/accounts"
+	"latchkey/app/sessions"
+)
+
+var sessionCount = flag.Int("sessions", 20_000, "how many sessions BenchmarkSweep has on file, half of them expired")
+
+// BenchmarkSweep measures how long the sweeper takes for a file of many sessions,
+// what it does to those who read meanwhile, and whether freed pages are used
+// again:
+//
+//	go test ./app/bolt -run '^$' -bench Sweep -timeout 2h -sessions 1000000
+func BenchmarkSweep(b *testing.B) {
+	n := *sessionCount
+	path := filepath.Join(b.TempDir(), "x.db")
+	db, err := Open(path, longLimits)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { db.Close() })
+	began := time.Now()
+	fillSessions(b, db, n)
+	load := newReaders(b, db)
+	full := fileSize(b, path)
+	b.Logf("%d sessions filled in %.0f s, %d MiB", n, time.Since(began).Seconds(), full>>20)
+
+	without := load.run(b, context.Background(), max(2*time.Second, min(30*time.Second, time.Duration(n)*10*time.Microsecond)))
+	sweeping, stop := context.WithCancel(b.Context())
+	var removed int
+	var took time.Duration
+	go func() {
+		defer stop()
+		began := time.Now()
+		if removed, err = db.sweep(b.Context()); err != nil {
+			b.Error(err)
+		}
+		took = time.Since(began)
+	}()
+	with := load.run(b, sweeping, time.Hour)
+	if want := n / 2; removed < want {
+		b.Errorf("%d removed, want %d", removed, want)
+	}
+
+	// As many come and go as before.
+	after := fileSize(b, path)
+	for range 3 {
+		comeAndGo(b, db, n/20)
+	}
+	steady := fileSize(b, path)
+
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(took.Seconds(), "s-to-sweep")
+	b.ReportMetric(float64(removed)/took.Seconds(), "removed/s")
+	b.ReportMetric(micro(without.p99), "µs-p99-without")
+	b.ReportMetric(micro(with.p99), "µs-p99-with")
+	b.ReportMetric(float64(with.p99)/float64(without.p99), "p99-ratio")
+	b.ReportMetric(micro(without.p50), "µs-p50-without")
+	b.ReportMetric(micro(with.p50), "µs-p50-with")
+	b.ReportMetric(float64(after)/float64(full), "size-swept")
+	b.ReportMetric(float64(steady)/float64(full), "size-steady")
+}
+
+func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+func fileSize(b *testing.B, path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return info.Size()
+}
+
+// spread returns number i of n as the beginning of a key, so that they lie in
+// order and as far apart as hashes.
+func spread(i, n int) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(i)*(^uint64(0)/uint64(n)))
+}
+
+// fillSessions keeps n sessions of a tenth as many accounts, every other one
+// expired, in the order of their keys and in few transactions.
+func fillSessions(b *testing.B, db *DB, n int) {
+	db.Conn().NoSync = true
+	defer func() { db.Conn().NoSync = false; db.Conn().Sync() }()
+	people := max(1, n/10)
+	id := func(i int) (id accounts.ID) { copy(id[:], spread(i, people)); return id }
+	key := func(i int) []byte {
+		k := make([]byte, 32)
+		copy(k, spread(i, n))
+		binary.BigEndian.PutUint64(k[24:], uint64(i)*0x9e3779b97f4a7c15)
+		return k
+	}
+	now := time.Now()
+	each := func(n int, put func(tx *bbolt.Tx, i int) error) {
+		for first := 0; first < n; first += 200_000 {
+			err := db.Conn().Update(func(tx *bbolt.Tx) error {
+				for i := first; i < min(n, first+200_000); i++ {
+					if err := put(tx, i); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	each(people, func(tx *bbolt.Tx, i int) error {
+		name := FilledName(i)
+		a := accounts.Account{ID: id(i), Name: accounts.StoredName(name, name), Created: now, PasswordChanged: now, Hash: "hash"}
+		owner := a.ID
+		return errors.Join(tx.Bucket(bucketNames).Put([]byte(name), owner[:]), putAccount(tx, a))
+	})
+	random := mathrand.New(mathrand.NewPCG(1, 2))
+	owners := make([]uint64, n) // account and session in one number, to be sorted
+	each(n, func(tx *bbolt.Tx, i int) error {
+		at := now
+		if i%2 == 0 {
+			at = now.Add(-2 * time.Hour)
+		}
+		owner := random.IntN(people)
+		owners[i] = uint64(owner)<<32 | uint64(i)
+		r := record{
+			account: sessions.Account(id(owner)), password: now, began: at, seen: at, proved: at, expires: at.Add(time.Hour),
+			agent: []byte("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"), address: []byte("192.0.2.17"), data: make([]byte, 40),
+		}
+		k := key(i)
+		return tx.Bucket(bucketSessions).Put(k, encode(k, r))
+	})
+	slices.Sort(owners)
+	each(n, func(tx *bbolt.Tx, i int) error {
+		owner := sessions.Account(id(int(owners[i] >> 32)))
+		return tx.Bucket(bucketOwned).Put(owned(owner, key(int(uint32(owners[i])))), []byte{1})
+	})
+}
+
+// readers ask for pages at a steady pace while others log in, as visitors do.
+type readers struct {
+	db  *DB
+	ids []string
+}
+
+const (
+	readersAtOnce = 4
+	readEvery     = time.Millisecond
+	loginEvery    = 20 * time.Millisecond
+)
+
+func newReaders(b *testing.B, db *DB) *readers {
+	r := &readers{db: db}
+	s := someone(b, db)
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for range 50 {
+		group.Go(func() {
+			for range 100 {
+				id := randomID()
+				if err := db.Begin(id, "", s, nil); err != nil {
+					b.Error(err)
+				}
+				mu.Lock()
+				r.ids = append(r.ids, id)
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	return r
+}
+
+func randomID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return fmt.Sprintf("%x", b)
+}
+
+// someone returns a session of an account that is there.
+func someone(b *testing.B, db *DB) sessions.Session {
+	list, err := db.Accounts().List("", "", 1)
+	if err != nil || len(list) == 0 {
+		b.Fatal(err)
+	}
+	now := time.Now()
+	return sessions.Session{Account: sessions.Account(list[0].ID), Password: list[0].PasswordChanged, Began: now, Seen: now}
+}
+
+type spans struct{ p50, p99 time.Duration }
+
+// run reads until ctx or the time ends, and returns how long a read took.
+func (r *readers) run(b *testing.B, ctx context.Context, most time.Duration) spans {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	s := someone(b, r.db)
+	var group sync.WaitGroup
+	var failed atomic.Bool
+	all := make([][]time.Duration, readersAtOnce)
+	for i := range all {
+		group.Go(func() {
+			random := mathrand.New(mathrand.NewPCG(uint64(i), 0))
+			for tick := time.NewTicker(readEvery); ; {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+				}
+				began := time.Now()
+				if _, err := r.db.Read(r.ids[random.IntN(len(r.ids))]); err != nil {
+					failed.Store(true)
+				}
+				all[i] = append(all[i], time.Since(began))
+			}
+		})
+	}
+	group.Go(func() {
+		for rest(ctx, loginEvery) {
+			if err := r.db.Begin(randomID(), "", s, nil); err != nil {
+				failed.Store(true)
+			}
+		}
+	})
+	group.Wait()
+	if failed.Load() {
+		b.Error("a read or a login failed")
+	}
+	times := slices.Concat(all...)
+	slices.Sort(times)
+	if len(times) == 0 {
+		return spans{}
+	}
+	return spans{times[len(times)/2], times[len(times)*99/100]}
+}
+
+// comeAndGo logs n visitors in whose sessions have expired at once, and sweeps.
+func comeAndGo(b *testing.B, db *DB, n int) {
+	s := someone(b, db)
+	s.Began = s.Began.Add(-2 * time.Hour)
+	s.Seen = s.Began
+	var group sync.WaitGroup
+	for range 100 {
+		group.Go(func() {
+			for range n / 100 {
+				if err := db.Begin(randomID(), "", s, nil); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if _, err := db.sweep(b.Context()); err != nil {
+		b.Error(err)
+	}
+}

@@ -1,0 +1,294 @@
+package crash
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+
+	"latchkey/tests/rig"
+)
+
+// client is somebody with a few accounts of their own and several browsers. It
+// remembers what was acknowledged, and the one change that was on its way when
+// the server was killed.
+type client struct {
+	number   int
+	figures  *figures
+	random   *rand.Rand
+	line     *rig.Line
+	made     int // accounts so far
+	accounts []*account
+	ended    []string // cookies of sessions that ended, the last few
+	flight   *flight
+}
+
+type account struct {
+	name, password string
+	sports         map[string]bool
+	cookies        []string // of sessions that are logged in
+}
+
+// flight is a change that was sent and not acknowledged. settle finds out after
+// a restart whether it happened; both are right, anything between is not.
+type flight struct {
+	settle func() error
+}
+
+const (
+	mostAccounts = 3
+	mostSessions = 4 // of one account
+	mostEnded    = 12
+)
+
+// live makes changes at random until the server is killed. What fails before that
+// is an error.
+func (c *client) live(line *rig.Line, killed <-chan struct{}) error {
+	c.line = line
+	for {
+		err := c.step()
+		select {
+		case <-killed:
+			return nil
+		default:
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (c *client) browser(cookie string) *rig.Browser {
+	return &rig.Browser{Line: c.line, Cookie: cookie}
+}
+
+// step makes one change or looks at a page.
+func (c *client) step() error {
+	if len(c.accounts) == 0 {
+		return c.newAccount()
+	}
+	a := c.accounts[c.random.IntN(len(c.accounts))]
+	if len(a.cookies) == 0 {
+		return c.logIn(a)
+	}
+	switch n := c.random.IntN(100); {
+	case n < 10 && len(c.accounts) < mostAccounts:
+		return c.newAccount()
+	case n < 25 && len(a.cookies) < mostSessions:
+		return c.logIn(a)
+	case n < 40:
+		return c.logOut(a, c.random.IntN(len(a.cookies)))
+	case n < 44:
+		return c.endOthers(a)
+	case n < 65:
+		return c.register(a)
+	case n < 80:
+		return c.deregister(a)
+	case n < 86 && len(c.accounts) == mostAccounts:
+		return c.remove(a)
+	}
+	return c.look(a)
+}
+
+// send posts a change and takes its answer for its acknowledgement.
+func (c *client) send(b *rig.Browser, path string, form url.Values, settle func() error) error {
+	c.flight = &flight{settle}
+	answer, err := b.Post(path, form.Encode())
+	if err != nil {
+		return err
+	}
+	c.flight = nil
+	if answer.Status != 303 {
+		return fmt.Errorf("POST %s: status %d: %.2000s", path, answer.Status, answer.Body)
+	}
+	c.figures.acknowledged.Add(1)
+	return nil
+}
+
+// newAccount makes an account by logging in, or, for two of the clients, by a
+// sign-up with a password.
+func (c *client) newAccount() error {
+	a := &account{name: fmt.Sprintf("c%d-%d", c.number, c.made), sports: map[string]bool{}}
+	c.made++
+	b := c.browser("")
+	path, form := "/login", url.Values{"name": {a.name}}
+	settle := func() error { return c.settleNew(a) }
+	if c.number < 2 && c.made%4 == 0 {
+		a.password = "four unrelated mushrooms whistle"
+		path, form = "/signup", url.Values{"name": {a.name}, "password": {a.password}}
+	}
+	if err := c.send(b, path, form, settle); err != nil {
+		return err
+	}
+	a.cookies = append(a.cookies, b.Cookie)
+	c.accounts = append(c.accounts, a)
+	return nil
+}
+
+// settleNew logs in to an account that may be there. If it is not, its name must
+// be free.
+func (c *client) settleNew(a *account) error {
+	b := c.browser("")
+	answer, err := b.Post("/login", url.Values{"name": {a.name}, "password": {a.password}}.Encode())
+	if err == nil && answer.Status == 401 && a.password != "" {
+		answer, err = b.Post("/signup", url.Values{"name": {a.name}, "password": {a.password}}.Encode())
+	}
+	if err != nil {
+		return err
+	}
+	if answer.Status != 303 {
+		return fmt.Errorf("%w: the account %s: status %d: %.2000s", errHalf, a.name, answer.Status, answer.Body)
+	}
+	a.cookies = append(a.cookies, b.Cookie)
+	c.accounts = append(c.accounts, a)
+	return nil
+}
+
+func (c *client) logIn(a *account) error {
+	b := c.browser("")
+	// One that nobody heard of is nobody's.
+	err := c.send(b, "/login", url.Values{"name": {a.name}, "password": {a.password}}, func() error { return nil })
+	if err == nil {
+		a.cookies = append(a.cookies, b.Cookie)
+	}
+	return err
+}
+
+func (c *client) logOut(a *account, i int) error {
+	err := c.send(c.browser(a.cookies[i]), "/logout", nil, func() error {
+		name, err := c.who(a.cookies[i])
+		if err == nil && name == "" {
+			c.end(a, a.cookies[i])
+		}
+		return err
+	})
+	if err == nil {
+		c.end(a, a.cookies[i])
+	}
+	return err
+}
+
+// endOthers keeps the first session of the account.
+func (c *client) endOthers(a *account) error {
+	others := slices.Clone(a.cookies[1:])
+	err := c.send(c.browser(a.cookies[0]), "/account/sessions/end-others", nil, func() error {
+		return c.settleAll(a, others, nil)
+	})
+	if err == nil {
+		c.end(a, others...)
+	}
+	return err
+}
+
+// settleAll finds out whether sessions have ended: all of them or none.
+func (c *client) settleAll(a *account, cookies []string, gone func()) error {
+	out := 0
+	for _, cookie := range cookies {
+		name, err := c.who(cookie)
+		if err != nil {
+			return err
+		}
+		if name == "" {
+			out++
+		}
+	}
+	if out != 0 && out != len(cookies) {
+		return fmt.Errorf("%w: of %d sessions of %s, %d ended", errHalf, len(cookies), a.name, out)
+	}
+	if out > 0 {
+		c.end(a, cookies...)
+		if gone != nil {
+			gone()
+		}
+	}
+	return nil
+}
+
+func (c *client) end(a *account, cookies ...string) {
+	a.cookies = slices.DeleteFunc(a.cookies, func(cookie string) bool { return slices.Contains(cookies, cookie) })
+	c.ended = append(c.ended, cookies...)
+	c.ended = c.ended[max(0, len(c.ended)-mostEnded):]
+}
+
+// remove removes the account, and with it all that it has.
+func (c *client) remove(a *account) error {
+	cookies := slices.Clone(a.cookies)
+	forget := func() {
+		c.accounts = slices.DeleteFunc(c.accounts, func(other *account) bool { return other == a })
+	}
+	err := c.send(c.browser(cookies[0]), "/account/delete", url.Values{"password": {a.password}}, func() error {
+		return c.settleAll(a, cookies, forget)
+	})
+	if err == nil {
+		c.end(a, cookies...)
+		forget()
+	}
+	return err
+}
+
+func (c *client) register(a *account) error {
+	sport := rig.Sports()[c.random.IntN(len(rig.Sports()))]
+	if a.sports[sport] {
+		return c.look(a)
+	}
+	err := c.send(c.browser(a.cookies[0]), "/registrations", url.Values{"sport": {sport}}, func() error {
+		return c.settleSport(a, sport)
+	})
+	if err == nil {
+		a.sports[sport] = true
+	}
+	return err
+}
+
+func (c *client) deregister(a *account) error {
+	sports, err := c.registrations(a)
+	if err != nil || len(sports) == 0 {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(sports))
+	sport := names[c.random.IntN(len(names))]
+	err = c.send(c.browser(a.cookies[0]), sports[sport], nil, func() error { return c.settleSport(a, sport) })
+	if err == nil {
+		delete(a.sports, sport)
+	}
+	return err
+}
+
+func (c *client) settleSport(a *account, sport string) error {
+	sports, err := c.registrations(a)
+	if err != nil {
+		return err
+	}
+	if _, there := sports[sport]; there {
+		a.sports[sport] = true
+	} else {
+		delete(a.sports, sport)
+	}
+	return nil
+}
+
+func (c *client) registrations(a *account) (map[string]string, error) {
+	answer, err := c.browser(a.cookies[0]).Get("/registrations")
+	if err != nil {
+		return nil, err
+	}
+	return answer.Registrations()
+}
+
+func (c *client) who(cookie string) (string, error) {
+	answer, err := c.browser(cookie).Get("/")
+	if err != nil {
+		return "", err
+	}
+	return answer.Who()
+}
+
+// look looks at the pages of an account, as somebody does who reads.
+func (c *client) look(a *account) error {
+	name, err := c.who(a.cookies[c.random.IntN(len(a.cookies))])
+	if err == nil && name != a.name {
+		err = fmt.Errorf("the page of %q, not of %q", name, a.name)
+	}
+	return err
+}

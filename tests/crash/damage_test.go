@@ -1,0 +1,109 @@
+package crash
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"latchkey/tests/rig"
+)
+
+// The package of the store opens hundreds of damaged files. A few meet the whole
+// program here.
+func TestDamagedFile(t *testing.T) {
+	folder := t.TempDir()
+	if err := rig.Views(folder); err != nil {
+		t.Fatal(err)
+	}
+	server := &rig.Server{Binary: binary, Folder: folder, Database: filepath.Join(folder, "latchkey.db"), Args: []string{"--dev"}}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	people := &people{line: server.Line()}
+	for range 40 {
+		people.logIn(t)
+	}
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, server)
+	whole, err := os.ReadFile(server.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a browser says of itself stands in records alone.
+	inRecords := slices.Clone(whole)
+	for at, n := 0, 0; ; n++ {
+		next := bytes.Index(inRecords[at:], []byte("Mozilla"))
+		if next < 0 {
+			break
+		}
+		if at += next + 1; n%3 == 0 {
+			inRecords[at] ^= 1
+		}
+	}
+	// Both heads lead to the buckets, whose names are there in plain text.
+	inBuckets := bytes.ReplaceAll(whole, []byte("accounts"), []byte("accountz"))
+	zeroed := slices.Clone(whole)
+	clear(zeroed[2*4096 : len(zeroed)/2])
+	for name, test := range map[string]struct {
+		content []byte
+		serves  bool
+	}{
+		"cut short":          {whole[:len(whole)/3], false},
+		"cut to a byte":      {whole[:1], false},
+		"zeroed inside":      {zeroed, false},
+		"zeroed to the end":  {make([]byte, len(whole)), false},
+		"another bucket":     {inBuckets, false},
+		"records are broken": {inRecords, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			damaged := &rig.Server{Binary: binary, Folder: folder, Database: filepath.Join(t.TempDir(), "x.db"), Args: []string{"--dev"}}
+			if err := os.WriteFile(damaged.Database, test.content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if output, code := damaged.Run("check"); code != 1 || test.serves && !strings.Contains(output, "problem: ") {
+				t.Errorf("check: exit code %d: %s", code, output)
+			}
+			if !test.serves {
+				output, code := damaged.Run("serve", "--addr=127.0.0.1:0")
+				if code != 1 || strings.Count(output, "\n") != 1 || !strings.HasPrefix(output, "latchkey: database ") {
+					t.Errorf("exit code %d: %s", code, output)
+				}
+				return
+			}
+			if err := damaged.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer damaged.Kill()
+			line := damaged.Line()
+			pages := map[int]int{}
+			for name, cookie := range people.cookies {
+				answer, err := (&rig.Browser{Line: line, Cookie: cookie}).Get("/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if pages[answer.Status]++; answer.Status == 500 {
+					continue
+				}
+				if who, err := answer.Who(); err != nil || who != name && who != "" {
+					t.Errorf("%s is %q, %v", name, who, err)
+				}
+			}
+			if pages[200] == 0 || pages[500] == 0 {
+				t.Errorf("pages by status: %v; some should be whole and some not", pages)
+			}
+			if answer, err := (&rig.Browser{Line: line}).Post("/login", "name=new"); err != nil || answer.Status != 303 {
+				t.Errorf("a login of somebody new: %d, %v", answer.Status, err)
+			}
+			for _, fault := range damaged.Faults() {
+				if !strings.Contains(fault, "is damaged") {
+					t.Errorf("the log has %s", fault)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,266 @@
+package crash
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"latchkey/tests/rig"
+)
+
+// room is a place for a database that can be made full, and empty again.
+type room struct {
+	folder string
+	prefix []string // see rig.Server
+	fill   func(t *testing.T, s *rig.Server)
+	clear  func(t *testing.T, s *rig.Server)
+}
+
+// smallDisk is a file system of its own. Only root may make one.
+func smallDisk(t *testing.T) room {
+	folder := t.TempDir()
+	if err := unix.Mount("latchkey-test", folder, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("no file system can be mounted here (%v); the limited file stands for it", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(folder, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	ballast := filepath.Join(folder, "ballast")
+	return room{
+		folder: folder,
+		fill: func(t *testing.T, _ *rig.Server) {
+			file, err := os.Create(ballast)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			for err == nil {
+				_, err = file.Write(make([]byte, 4096))
+			}
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Fatal(err)
+			}
+		},
+		clear: func(t *testing.T, _ *rig.Server) {
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+}
+
+// limitedFile is a process whose files may not grow beyond what they are, and
+// that may be taken back.
+func limitedFile(t *testing.T) room {
+	limit := func(t *testing.T, s *rig.Server, to func(old unix.Rlimit) uint64) {
+		var old unix.Rlimit
+		if err := unix.Prlimit(s.PID(), unix.RLIMIT_FSIZE, nil, &old); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Prlimit(s.PID(), unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: to(old), Max: old.Max}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return room{
+		folder: t.TempDir(),
+		fill: func(t *testing.T, s *rig.Server) {
+			info, err := os.Stat(s.Database)
+			if err != nil {
+				t.Fatal(err)
+			}
+			limit(t, s, func(unix.Rlimit) uint64 { return uint64(info.Size()) })
+		},
+		clear: func(t *testing.T, s *rig.Server) {
+			limit(t, s, func(old unix.Rlimit) uint64 { return old.Max })
+		},
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	for name, make := range map[string]func(*testing.T) room{"small disk": smallDisk, "limited file": limitedFile} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits more than it works
+			testFull(t, make(t))
+		})
+	}
+}
+
+// testFull fills the room, twice, and has the server go on and recover.
+func testFull(t *testing.T, room room) {
+	folder := t.TempDir()
+	if err := rig.Views(folder); err != nil {
+		t.Fatal(err)
+	}
+	server := &rig.Server{
+		Binary:   binary,
+		Folder:   folder,
+		Database: filepath.Join(room.folder, "data", "latchkey.db"),
+		Args:     []string{"--dev", "--session-idle=20s"}, // renewals too find no room
+		Prefix:   room.prefix,
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if server.Running() {
+			server.Kill()
+		}
+	}()
+	line := server.Line()
+	people := &people{line: line}
+	for range 20 {
+		if status := people.logIn(t); status != 303 {
+			t.Fatalf("a login: status %d", status)
+		}
+	}
+	for round := range 2 {
+		room.fill(t, server)
+		refused := 0
+		// Pages that were freed before are still good for some.
+		for range 400 {
+			if people.logIn(t) == 503 {
+				refused++
+			}
+			if refused == 5 {
+				break
+			}
+		}
+		if refused < 5 {
+			t.Fatalf("round %d: %d logins were refused on a full disk\n%s", round, refused, server.Tail())
+		}
+		people.mustBeIn(t, some)
+		people.mustNotChange(t)
+		time.Sleep(2100 * time.Millisecond) // a renewal is due
+		people.mustBeIn(t, some)
+		room.clear(t, server)
+		for i := range 15 {
+			if status := people.logIn(t); status != 303 {
+				t.Fatalf("round %d: login %d after there is room again: status %d\n%s", round, i, status, server.Tail())
+			}
+		}
+		people.mustBeIn(t, some)
+	}
+	if faults := server.Faults(); len(faults) > 0 {
+		t.Errorf("faults:\n%s", strings.Join(faults, "\n"))
+	}
+	line.HangUp()
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, server)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	people.line = server.Line()
+	people.mustBeIn(t, len(people.cookies))
+	t.Logf("%d logins refused, %d acknowledged, none lost", people.refused, len(people.cookies))
+}
+
+// people are accounts that log in one after the other.
+type people struct {
+	line    *rig.Line
+	tried   int
+	refused int
+	cookies map[string]string // of each name that is logged in
+}
+
+// logIn logs somebody new in and returns the status. A refusal must be the page
+// that says when to try again.
+func (p *people) logIn(t *testing.T) int {
+	t.Helper()
+	name := fmt.Sprintf("p%d", p.tried)
+	p.tried++
+	b := &rig.Browser{Line: p.line}
+	answer, err := b.Post("/login", "name="+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch answer.Status {
+	case 303:
+		if p.cookies == nil {
+			p.cookies = map[string]string{}
+		}
+		p.cookies[name] = b.Cookie
+	case 503:
+		p.refused++
+		if answer.RetryAfter == "" || b.Cookie != "" || !strings.Contains(string(answer.Body), "Please try again soon.") {
+			t.Errorf("the refusal: Retry-After %q, cookie %q: %.2000s", answer.RetryAfter, b.Cookie, answer.Body)
+		}
+	default:
+		t.Errorf("a login: status %d: %.2000s", answer.Status, answer.Body)
+	}
+	return answer.Status
+}
+
+// some is how many people are looked at where all would take long.
+const some = 8
+
+// mustBeIn looks at the pages of people who were told that they are logged in.
+func (p *people) mustBeIn(t *testing.T, n int) {
+	t.Helper()
+	for name, cookie := range p.cookies {
+		if n--; n < 0 {
+			return
+		}
+		b := &rig.Browser{Line: p.line, Cookie: cookie}
+		answer, err := b.Get("/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if who, err := answer.Who(); err != nil || who != name {
+			t.Fatalf("%s is %q, %v", name, who, err)
+		}
+		if answer, err = b.Get("/registrations"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := answer.Registrations(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mustNotChange tries a registration, which must be made or refused with 503, and
+// be there accordingly.
+func (p *people) mustNotChange(t *testing.T) {
+	t.Helper()
+	n := some
+	for name, cookie := range p.cookies {
+		if n--; n < 0 {
+			return
+		}
+		b := &rig.Browser{Line: p.line, Cookie: cookie}
+		before, err := b.Get("/registrations")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sports, err := before.Registrations()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, there := sports["Climbing"]; there {
+			continue
+		}
+		answer, err := b.Post("/registrations", "sport=Climbing")
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := b.Get("/registrations")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sports, err = after.Registrations()
+		_, there := sports["Climbing"]
+		if err != nil || answer.Status != 303 && answer.Status != 503 || there != (answer.Status == 303) {
+			t.Fatalf("%s registers: status %d, registered: %v, %v", name, answer.Status, there, err)
+		}
+	}
+}
