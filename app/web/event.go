@@ -73,14 +73,14 @@ var outcomes = map[accounts.Kind]string{
 // eventWords are what the owner of an account reads of what happened to it. What
 // is not here is for the log alone.
 var eventWords = map[string]string{
-	"sign-up":              "Signed up",
-	"login":                "Logged in",
-	"logout":               "Logged out",
-	"proof":                "Proved with the password",
-	"password change":      "Changed the password",
-	"password reset":       "Set a new password with a link",
-	"session ended":        "Logged a browser out",
-	"other sessions ended": "Logged out everywhere else",
+	"sign-up":              "Sign-up",
+	"login":                "Login",
+	"logout":               "Logout",
+	"proof":                "Proof with the password",
+	"password change":      "Password change",
+	"password reset":       "New password by a link",
+	"session ended":        "One browser logged out",
+	"other sessions ended": "All other browsers logged out",
 }
 
 // eventRow is one line of what happened to an account.

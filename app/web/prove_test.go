@@ -156,8 +156,8 @@ func TestEventsAreSeen(t *testing.T) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		page := w.get("owner", "/account").body
-		if strings.Contains(page, "Logged in: wrong password") && strings.Contains(page, "Logged out everywhere else") {
-			if strings.Count(page, "Logged in: wrong password") != 1 {
+		if strings.Contains(page, "Login: wrong password") && strings.Contains(page, "All other browsers logged out") {
+			if strings.Count(page, "Login: wrong password") != 1 {
 				t.Errorf("another's events:\n%s", page)
 			}
 			return
