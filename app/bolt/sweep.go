@@ -11,6 +11,9 @@ import (
 	"latchkey/app/accounts"
 )
 
+// With these, 10,000,000 sessions of which half have expired are swept within an
+// hour, and the slowest hundredth of reads takes at most twice as long meanwhile:
+// see BenchmarkSweep.
 const (
 	sweepSlice = 1000             // records looked at in one transaction
 	sweepRest  = 4                // rest this many times as long as a slice took
