@@ -37,11 +37,22 @@ func writeReport(out io.Writer, r bolt.Report) error {
 	if r.More > 0 {
 		fmt.Fprintf(out, "and %d problems more\n", r.More)
 	}
-	whole := "The database is whole."
-	if !r.Whole() {
-		whole = "The database is not whole."
+	for _, line := range []struct {
+		what  string
+		count int
+	}{
+		{"accounts", r.Accounts},
+		{"administrators", r.Administrators},
+		{"sessions", r.Sessions},
+		{"registrations", r.Registrations},
+		{"resets", r.Resets},
+		{"events", r.Events},
+	} {
+		fmt.Fprintf(out, "%-14s  %d\n", line.what, line.count)
 	}
-	_, err := fmt.Fprintf(out, "accounts        %d, of them %d administrators\nsessions        %d\nregistrations   %d\nresets          %d\nevents          %d\n%s\n",
-		r.Accounts, r.Administrators, r.Sessions, r.Registrations, r.Resets, r.Events, whole)
+	if !r.Whole() {
+		return nil
+	}
+	_, err := fmt.Fprintln(out, "The database is whole.")
 	return err
 }

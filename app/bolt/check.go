@@ -109,8 +109,8 @@ func (c *checker) all() error {
 		{bucketOwned, c.owned},
 		{bucketResets, c.reset},
 		{bucketReset, c.accountReset},
-		{bucketRegistrations, c.registration},
-		{bucketRegistrationIDs, c.registrationID},
+		{bucketRegistrations, c.checkRegistration},
+		{bucketRegistrationIDs, c.checkRegistrationID},
 		{bucketEvents, c.event},
 	} {
 		cursor := c.tx.Bucket(walk.bucket).Cursor()
@@ -235,29 +235,6 @@ func (c *checker) accountReset(k, sum []byte) error {
 		return errors.New("the reset is of another account")
 	}
 	return nil
-}
-
-func (c *checker) registration(k, value []byte) error {
-	c.report.Registrations++
-	if len(k) <= len(accounts.ID{}) {
-		return errKey
-	}
-	r, err := decodeRegistration(k, value)
-	if err != nil {
-		return err
-	}
-	if _, err := account(c.tx, r.Owner[:]); err != nil {
-		return err
-	}
-	return c.has(bucketRegistrationIDs, r.ID[:], k)
-}
-
-func (c *checker) registrationID(k, _ []byte) error {
-	if len(k) != 16 {
-		return errKey
-	}
-	_, _, err := registration(c.tx, [16]byte(k))
-	return err
 }
 
 func (c *checker) event(k, value []byte) error {

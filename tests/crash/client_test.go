@@ -2,7 +2,6 @@ package crash
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/url"
 	"slices"
@@ -26,8 +25,8 @@ type client struct {
 
 type account struct {
 	name, password string
-	sports         map[string]bool
-	cookies        []string // of sessions that are logged in
+	cookies        []string        // of sessions that are logged in
+	sports         map[string]bool // registrations
 }
 
 // flight is a change that was sent and not acknowledged. settle finds out after
@@ -82,9 +81,9 @@ func (c *client) step() error {
 	case n < 44:
 		return c.endOthers(a)
 	case n < 65:
-		return c.register(a)
+		return c.addRegistration(a)
 	case n < 80:
-		return c.deregister(a)
+		return c.dropRegistration(a)
 	case n < 86 && len(c.accounts) == mostAccounts:
 		return c.remove(a)
 	}
@@ -109,7 +108,7 @@ func (c *client) send(b *rig.Browser, path string, form url.Values, settle func(
 // newAccount makes an account by logging in, or, for two of the clients, by a
 // sign-up with a password.
 func (c *client) newAccount() error {
-	a := &account{name: fmt.Sprintf("c%d-%d", c.number, c.made), sports: map[string]bool{}}
+	a := &account{name: fmt.Sprintf("c%d-%d", c.number, c.made)}
 	c.made++
 	b := c.browser("")
 	path, form := "/login", url.Values{"name": {a.name}}
@@ -225,55 +224,6 @@ func (c *client) remove(a *account) error {
 		forget()
 	}
 	return err
-}
-
-func (c *client) register(a *account) error {
-	sport := rig.Sports()[c.random.IntN(len(rig.Sports()))]
-	if a.sports[sport] {
-		return c.look(a)
-	}
-	err := c.send(c.browser(a.cookies[0]), "/registrations", url.Values{"sport": {sport}}, func() error {
-		return c.settleSport(a, sport)
-	})
-	if err == nil {
-		a.sports[sport] = true
-	}
-	return err
-}
-
-func (c *client) deregister(a *account) error {
-	sports, err := c.registrations(a)
-	if err != nil || len(sports) == 0 {
-		return err
-	}
-	names := slices.Sorted(maps.Keys(sports))
-	sport := names[c.random.IntN(len(names))]
-	err = c.send(c.browser(a.cookies[0]), sports[sport], nil, func() error { return c.settleSport(a, sport) })
-	if err == nil {
-		delete(a.sports, sport)
-	}
-	return err
-}
-
-func (c *client) settleSport(a *account, sport string) error {
-	sports, err := c.registrations(a)
-	if err != nil {
-		return err
-	}
-	if _, there := sports[sport]; there {
-		a.sports[sport] = true
-	} else {
-		delete(a.sports, sport)
-	}
-	return nil
-}
-
-func (c *client) registrations(a *account) (map[string]string, error) {
-	answer, err := c.browser(a.cookies[0]).Get("/registrations")
-	if err != nil {
-		return nil, err
-	}
-	return answer.Registrations()
 }
 
 func (c *client) who(cookie string) (string, error) {

@@ -3,8 +3,6 @@ package crash
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"latchkey/tests/rig"
@@ -54,20 +52,10 @@ func (c *client) verifyAccount(a *account) error {
 			return fmt.Errorf("the account %s: %w", a.name, err)
 		}
 	}
-	if err := c.look(a); err != nil {
-		return err
-	}
-	c.figures.checks.Add(int64(len(a.sports)))
-	sports, err := c.registrations(a)
-	if err != nil {
-		return err
-	}
-	have, want := slices.Sorted(maps.Keys(sports)), slices.Sorted(maps.Keys(a.sports))
-	if !slices.Equal(have, want) {
-		c.figures.lost.Add(1)
-		return fmt.Errorf("%s is registered for %q, not for %q", a.name, have, want)
-	}
-	return nil
+	return errors.Join(
+		c.look(a),
+		c.verifyRegistrations(a),
+	)
 }
 
 // isIn reports whether a session is logged in, and has no page made for that.

@@ -6,7 +6,6 @@ import (
 	"html"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -105,27 +104,4 @@ func (a Answer) Who() (string, error) {
 		return "", fmt.Errorf("not the start page: status %d: %.2000s", a.Status, a.Body)
 	}
 	return html.UnescapeString(string(found[1])), nil
-}
-
-var row = regexp.MustCompile(`<li><span>([^<]+) <small>[^\n]*\n<form method="post" action="/registrations/([^/]+)/deregister">`)
-
-// Registrations returns the sports on the page of registrations, each with the
-// address of its button. Anything else than that page is an error.
-func (a Answer) Registrations() (map[string]string, error) {
-	if a.Status != fasthttp.StatusOK || !bytes.Contains(a.Body, []byte("<h1>Registrations</h1>")) {
-		return nil, fmt.Errorf("not the page of registrations: status %d: %.2000s", a.Status, a.Body)
-	}
-	sports := map[string]string{}
-	for _, found := range row.FindAllSubmatch(a.Body, -1) {
-		sports[html.UnescapeString(string(found[1]))] = "/registrations/" + string(found[2]) + "/deregister"
-	}
-	if n := strings.Count(string(a.Body), "/deregister\""); n != len(sports) {
-		return nil, fmt.Errorf("%d registrations, of which %d can be read", n, len(sports))
-	}
-	return sports, nil
-}
-
-// Sports are all there are.
-func Sports() []string {
-	return []string{"Badminton", "Basketball", "Climbing", "Football", "Swimming", "Table tennis", "Volleyball"}
 }

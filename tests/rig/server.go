@@ -39,7 +39,13 @@ var root = filepath.Join("..", "..")
 // others, and with empty files in public. For --dev reads every file at every
 // request, and that would be most of what a test does.
 func Views(folder string) error {
-	for _, name := range []string{"layout.html", "index.html", "registrations.html", "login.html", "error.html"} {
+	for _, name := range []string{
+		"layout.html",
+		"index.html",
+		"login.html",
+		"error.html",
+		"registrations.html",
+	} {
 		content, err := os.ReadFile(filepath.Join(root, "views", name))
 		if err := errors.Join(err, write(filepath.Join(folder, "views", name), content)); err != nil {
 			return err

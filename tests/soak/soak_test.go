@@ -107,9 +107,11 @@ func TestSoak(t *testing.T) {
 // public server.
 func arrive(t *testing.T, server *rig.Server) []*visitor {
 	t.Helper()
-	all, seen := make([]*visitor, visitors), new(atomic.Pointer[button])
+	all := make([]*visitor, visitors)
+	registrations := newRegistrations()
 	for i := range all {
-		all[i] = &visitor{name: fmt.Sprintf("Visitor %03d & <co>", i), sports: map[string]string{}, seen: seen}
+		all[i] = &visitor{name: fmt.Sprintf("Visitor %03d & <co>", i)}
+		all[i].registrations = registrations()
 		if i%(visitors/withSecret) == 0 {
 			all[i].password = secret
 			if output, code := server.RunWith(secret+"\n", "user", "add", all[i].name); code != 0 {

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"html"
-	"maps"
 	"math/rand/v2"
 	"net/url"
 	"regexp"
-	"slices"
-	"strings"
-	"sync/atomic"
 
 	"latchkey/tests/rig"
 )
@@ -19,11 +15,11 @@ import (
 type visitor struct {
 	name, password string
 	browser        *rig.Browser
-	in             bool              // logged in
-	sports         map[string]string // registrations, each with the address of its button
-	style          []byte            // where the stylesheet is
-	seen           *atomic.Pointer[button]
+	in             bool   // logged in
+	style          []byte // where the stylesheet is
 	random         *rand.Rand
+
+	registrations registrations
 }
 
 var styleSheet = regexp.MustCompile(`href="(/public/[^"]*\.css[^"]*)"`)
@@ -36,11 +32,11 @@ func (v *visitor) step() error {
 	case n < 36:
 		return v.index()
 	case n < 56:
-		return v.registrations()
+		return v.readRegistrations()
 	case n < 62:
-		return v.register()
+		return v.addRegistration()
 	case n < 68:
-		return v.deregister()
+		return v.dropRegistration()
 	case n < 74:
 		return v.account()
 	case n < 86:
@@ -48,7 +44,7 @@ func (v *visitor) step() error {
 	case n < 92:
 		return v.expect("GET", "/no-such-page", "", 404)
 	case n < 96:
-		return v.anothers()
+		return v.dropAnothersRegistration()
 	}
 	return (&visitor{browser: &rig.Browser{Line: v.browser.Line}}).index() // nobody
 }
@@ -105,83 +101,6 @@ func (v *visitor) index() error {
 		v.style = found[1]
 	}
 	return v.mine(answer)
-}
-
-func (v *visitor) registrations() error {
-	answer, err := v.browser.Get("/registrations")
-	if err != nil {
-		return err
-	}
-	if !v.in {
-		if answer.Status != 303 || !strings.HasPrefix(answer.Location, "/login?next=") {
-			return fmt.Errorf("registrations of nobody: status %d", answer.Status)
-		}
-		return nil
-	}
-	sports, err := answer.Registrations()
-	if err != nil {
-		return err
-	}
-	have, want := slices.Sorted(maps.Keys(sports)), slices.Sorted(maps.Keys(v.sports))
-	if !slices.Equal(have, want) {
-		return fmt.Errorf("registered for %q, not for %q", have, want)
-	}
-	for sport, address := range v.sports {
-		if address != "" && sports[sport] != address {
-			return fmt.Errorf("%s has the address %q, not %q", sport, sports[sport], address)
-		}
-	}
-	v.sports = sports
-	for _, address := range sports {
-		v.seen.Store(&button{v, address})
-	}
-	return v.mine(answer)
-}
-
-func (v *visitor) register() error {
-	sport := rig.Sports()[v.random.IntN(len(rig.Sports()))]
-	form := url.Values{"sport": {sport}}.Encode()
-	_, there := v.sports[sport]
-	switch {
-	case !v.in:
-		return v.expect("POST", "/registrations", form, 401)
-	case there:
-		return v.expect("POST", "/registrations", form, 422)
-	}
-	v.sports[sport] = "" // the next page of registrations tells its address
-	return v.expect("POST", "/registrations", form, 303)
-}
-
-func (v *visitor) deregister() error {
-	for sport, address := range v.sports {
-		switch {
-		case address == "":
-			return v.registrations()
-		case !v.in:
-			return v.expect("POST", address, "", 401)
-		}
-		delete(v.sports, sport)
-		return v.expect("POST", address, "", 303)
-	}
-	return v.registrations()
-}
-
-// anothers presses a button that belongs to somebody else, or did.
-func (v *visitor) anothers() error {
-	button := v.seen.Load()
-	switch {
-	case button == nil || button.owner == v:
-		return v.registrations()
-	case !v.in:
-		return v.expect("POST", button.address, "", 401)
-	}
-	return v.expect("POST", button.address, "", 404)
-}
-
-// button is one that somebody has on their page.
-type button struct {
-	owner   *visitor
-	address string
 }
 
 func (v *visitor) account() error {

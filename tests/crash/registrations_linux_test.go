@@ -1,0 +1,44 @@
+package crash
+
+import (
+	"testing"
+
+	"latchkey/tests/rig"
+)
+
+// mustKeepRegistrations tries a registration, which must be made or refused with 503, and
+// be there accordingly.
+func (p *people) mustKeepRegistrations(t *testing.T) {
+	t.Helper()
+	n := some
+	for name, cookie := range p.cookies {
+		if n--; n < 0 {
+			return
+		}
+		b := &rig.Browser{Line: p.line, Cookie: cookie}
+		before, err := b.Get("/registrations")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sports, err := before.Registrations()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, there := sports["Climbing"]; there {
+			continue
+		}
+		answer, err := b.Post("/registrations", "sport=Climbing")
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := b.Get("/registrations")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sports, err = after.Registrations()
+		_, there := sports["Climbing"]
+		if err != nil || answer.Status != 303 && answer.Status != 503 || there != (answer.Status == 303) {
+			t.Fatalf("%s registers: status %d, registered: %v, %v", name, answer.Status, there, err)
+		}
+	}
+}
