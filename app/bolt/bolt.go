@@ -7,6 +7,7 @@ package bolt
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -51,7 +52,7 @@ var (
 	keyFormat  = []byte("format")
 	format     = []byte("1")
 	keySigning = []byte("signing key") // signs what browsers keep; made with the file
-	keyBuckets = []byte("buckets")     // the names of all buckets in the file, in order
+	keyBuckets = []byte("buckets")     // SHA-256 of the names of all buckets in the file, in order
 )
 
 // ErrDamaged means that a part of the file cannot be read.
@@ -115,7 +116,7 @@ func Open(path string, limits sessions.Limits) (*DB, error) {
 					return err
 				}
 			}
-			return errors.Join(meta.Put(keyFormat, format), meta.Put(keyBuckets, bucketNamesOf(tx)))
+			return errors.Join(meta.Put(keyFormat, format), meta.Put(keyBuckets, sumOfNames(tx)))
 		})
 	})
 	if err != nil {
@@ -234,14 +235,16 @@ func look(path string, most int64, f func(tx *bbolt.Tx) error) error {
 	})
 }
 
-// bucketNamesOf returns the names of all buckets, which are in order in the file.
-func bucketNamesOf(tx *bbolt.Tx) (names []byte) {
-	// Without a bucket this fails on nothing.
+// sumOfNames returns the SHA-256 of the names of all buckets, which are in order
+// in the file.
+func sumOfNames(tx *bbolt.Tx) []byte {
+	h := sha256.New()
+	// The function returns no error, so ForEach returns none.
 	_ = tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
-		names = append(append(names, name...), 0)
+		fmt.Fprintf(h, "%d %s\n", len(name), name)
 		return nil
 	})
-	return names
+	return h.Sum(nil)
 }
 
 // ours returns an error unless the file is a database of ours.
@@ -252,8 +255,8 @@ func ours(tx *bbolt.Tx) error {
 		}
 		// A bucket whose name is damaged would be made anew in its place, and what
 		// it holds would seem never to have been.
-		if kept := meta.Get(keyBuckets); kept != nil && !bytes.Equal(kept, bucketNamesOf(tx)) {
-			return fmt.Errorf("%w: the buckets are %q", ErrDamaged, bucketNamesOf(tx))
+		if kept := meta.Get(keyBuckets); kept != nil && !bytes.Equal(kept, sumOfNames(tx)) {
+			return fmt.Errorf("%w: a bucket has another name than it had", ErrDamaged)
 		}
 		return nil
 	}
