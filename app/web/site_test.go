@@ -68,7 +68,8 @@ func newTestSite(t testing.TB, args ...string) *testSite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := Options{Settings: settings, Accounts: people, Events: db.Accounts(), Sessions: s.store, Registrations: db.Registrations(), Log: slog.New(slog.NewJSONHandler(s.log, nil))}
+	options := Options{Settings: settings, Accounts: people, Events: db.Accounts(), Sessions: s.store, Log: slog.New(slog.NewJSONHandler(s.log, nil))}
+	options.Registrations = db.Registrations()
 	if settings.Dev {
 		options.Disk = copyDisk(t)
 		s.cookie = "session"
