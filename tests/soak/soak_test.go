@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	requests = flag.Int64("requests", 100_000, "how many requests are made")
+	requests = flag.Int64("requests", 50_000, "how many requests are made")
 	seed     = flag.Uint64("seed", 0, "what the random choices begin with; 0: the time")
 )
 
