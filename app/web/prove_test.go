@@ -41,7 +41,11 @@ func TestStaleProof(t *testing.T) {
 		}
 	}
 	// What does not matter as much asks for nothing.
-	for _, path := range []string{"/", "/account", "/registrations"} {
+	for _, path := range []string{
+		"/",
+		"/account",
+		"/registrations",
+	} {
 		if got := w.get("administrator", path); got.status != 200 {
 			t.Errorf("%s: %s", path, got)
 		}
