@@ -50,9 +50,11 @@ func begun(t testing.TB, db *bolt.DB, name string, at time.Time) sessions.Sessio
 	}
 	a := accounts.Account{Name: n, Hash: "hash", Created: at, PasswordChanged: at}
 	rand.Read(a.ID[:])
-	if err := db.Accounts().Create(a); errors.Is(err, accounts.ErrTaken) {
+	err = db.Accounts().Create(a)
+	if errors.Is(err, accounts.ErrTaken) {
 		a, err = db.Accounts().ByName(n.Folded())
-	} else if err != nil {
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: at, Seen: at}
