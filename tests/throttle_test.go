@@ -90,7 +90,7 @@ func TestUnknownNamesAreCountedAlike(t *testing.T) {
 func TestAKnownBrowserIsNotHeld(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	owner := s.login("Ada")
+	owner, eve := s.login("Ada"), s.login("Eve")
 	owner.logout()
 	if owner.cookies[knownCookie] == "" {
 		t.Fatal("the browser is not known after a logout")
@@ -106,7 +106,6 @@ func TestAKnownBrowserIsNotHeld(t *testing.T) {
 	mustSayHowLong(t, s.client().tryLogin("Ada", password), 15)
 
 	// Neither a made-up cookie nor that of another account passes.
-	eve := s.login("Eve")
 	whole := owner.cookies[knownCookie]
 	for what, value := range map[string]string{
 		"another's": eve.cookies[knownCookie], "made up": strings.Repeat("A", len(whole)), "cut": whole[:len(whole)-1],
