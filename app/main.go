@@ -120,6 +120,9 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	defer stopControl()
 	log.Info("listening", "addr", ln.Addr().String(), "origin", settings.Origin, "dev", settings.Dev)
 
+	// Starting leaves garbage behind, as much as an idle server needs.
+	go debug.FreeOSMemory()
+
 	sweeping, stopSweep := context.WithCancel(ctx)
 	swept := make(chan struct{})
 	go func() {

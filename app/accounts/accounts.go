@@ -69,7 +69,7 @@ func New(store Store, settings Settings, clock func() time.Time) (*Accounts, err
 		cost:      s.Cost,
 		dev:       s.Dev,
 		key:       secret,
-		passwords: newPasswords(s.MinPassword, s.Title),
+		passwords: passwords{min: s.MinPassword, title: s.Title},
 		hashing:   newHashing(s.Hashes, s.HashWait),
 		throttle:  newThrottle(clock, s.SignUps),
 	}, nil

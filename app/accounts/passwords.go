@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"fmt"
-	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
@@ -22,11 +21,6 @@ const (
 type passwords struct {
 	min   int
 	title string
-	words func() (words, error)
-}
-
-func newPasswords(minimum int, title string) passwords {
-	return passwords{min: minimum, title: title, words: sync.OnceValues(loadWords)}
 }
 
 // check returns the password as it is hashed, or an *Error of kind Invalid that
@@ -39,18 +33,16 @@ func (p passwords) check(typed string, name Name) (string, error) {
 	if utf8.RuneCountInString(password) < p.min {
 		return "", invalid(fmt.Sprintf("The password is too short: %d characters at least.", p.min))
 	}
-	common, err := p.words()
-	if err != nil {
-		return "", err
+	// ASVS 6.2.4, 6.2.11, 6.2.12. What is left without the words of the context
+	// must withstand as much by itself.
+	letters := plain(password)
+	if !withstands(letters, enough(p.min)) {
+		return "", errPasswordGuessable
 	}
-	// ASVS 6.2.4, 6.2.11, 6.2.12.
-	if guessBits(password, common, contextWords(name.Folded(), p.title)) >= enoughBits {
-		return password, nil
-	}
-	if guessBits(password, common) >= enoughBits {
+	if !withstands(without(letters, contextWords(name.Folded(), p.title)), enough(p.min)) {
 		return "", errPasswordContext
 	}
-	return "", errPasswordGuessable
+	return password, nil
 }
 
 // normalise applies the PRECIS profile OpaqueString (RFC 8265): spaces of every

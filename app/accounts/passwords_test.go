@@ -14,7 +14,7 @@ func TestPasswordRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := newPasswords(15, "Ye Olde Velodrome")
+	rules := passwords{min: 15, title: "Ye Olde Velodrome"}
 	const random = "xqzvbmtrwplkjhdfs"
 	for _, test := range []struct{ typed, refusal string }{
 		{goodPassword, ""},
@@ -48,7 +48,7 @@ func TestPasswordRules(t *testing.T) {
 			t.Errorf("%.40q: %v, want %q", test.typed, err, test.refusal)
 		}
 	}
-	if _, err := newPasswords(8, "").check("gtmxkwqz", name); err != nil {
+	if _, err := (passwords{min: 8}).check("gtmxkwqz", name); err != nil {
 		t.Errorf("8 characters where that is enough: %v", err)
 	}
 }
