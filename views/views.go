@@ -4,10 +4,10 @@ package views
 import (
 	"embed"
 	"fmt"
-	"html/template"
 	"io"
 	"io/fs"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
@@ -30,7 +30,8 @@ type Views struct {
 	files     http.FileSystem
 	reload    bool
 	constants Constants
-	pages     atomic.Pointer[map[string]*template.Template]
+	pages     atomic.Pointer[map[string]*page]
+	buffers   sync.Pool // of *[]byte, for pages in the making
 }
 
 // Constants are what is the same on every page. A view names them without a
@@ -63,7 +64,7 @@ func (v *Views) Load() error {
 	return nil
 }
 
-func (v *Views) parse() (map[string]*template.Template, error) {
+func (v *Views) parse() (map[string]*page, error) {
 	// A new engine each time: one that has failed to parse believes it has
 	// loaded, and does not try again.
 	e := engine.NewFileSystem(v.files, ".html")
@@ -76,14 +77,14 @@ func (v *Views) parse() (map[string]*template.Template, error) {
 	if frame == nil {
 		return nil, fmt.Errorf("there is no %s.html", layout)
 	}
-	pages := map[string]*template.Template{}
-	for _, page := range e.Templates.Templates() {
-		name := page.Name()
-		if name == layout || page.Tree == nil {
+	pages := map[string]*page{}
+	for _, view := range e.Templates.Templates() {
+		name := view.Name()
+		if name == layout || view.Tree == nil {
 			continue
 		}
 		tree := frame.Tree.Copy()
-		if err := v.fold(tree.Root, page.Tree.Root); err != nil {
+		if err := v.fold(tree.Root, view.Tree.Root); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		// A clone for each, because html/template works out the escaping of all
@@ -92,9 +93,11 @@ func (v *Views) parse() (map[string]*template.Template, error) {
 		if err != nil {
 			return nil, err
 		}
-		if pages[name], err = all.AddParseTree(layout, tree); err != nil {
+		whole, err := all.AddParseTree(layout, tree)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		pages[name] = &page{template: whole}
 	}
 	return pages, nil
 }
@@ -118,5 +121,12 @@ func (v *Views) Render(w io.Writer, name string, data any, layouts ...string) er
 	if !ok {
 		return fmt.Errorf("render %s: there is no %s.html", name, name)
 	}
-	return page.Execute(w, data)
+	buffer, _ := v.buffers.Get().(*[]byte)
+	if buffer == nil {
+		buffer = new([]byte)
+	}
+	defer v.buffers.Put(buffer)
+	var err error
+	*buffer, err = page.render(w, data, *buffer)
+	return err
 }

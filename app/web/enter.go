@@ -67,7 +67,13 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	if holdsSecret(path) {
 		path = resetPath + ":secret"
 	}
-	attrs := append(make([]slog.Attr, 0, 7), // its size keeps it off the heap
+	if fault != nil {
+		level = slog.LevelError
+	}
+	// Without a place in the source, which nobody asks for: finding it out takes a
+	// fifth of the line.
+	line := slog.NewRecord(time.Now(), level, "request", 0)
+	line.AddAttrs(
 		slog.String("method", method),
 		slog.String("path", path),
 		slog.Int("status", c.Response().StatusCode()),
@@ -75,13 +81,13 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 		slog.String("ip", s.address(c).String()),
 	)
 	if id != "" {
-		attrs = append(attrs, slog.String("id", id))
+		line.AddAttrs(slog.String("id", id))
 	}
 	if fault != nil {
-		level = slog.LevelError
-		attrs = append(attrs, slog.String("error", fault.Error()))
+		line.AddAttrs(slog.String("error", fault.Error()))
 	}
-	s.log.LogAttrs(c.Context(), level, "request", attrs...)
+	// There is nobody to tell of an error: this is where errors are told.
+	_ = s.log.Handler().Handle(c.Context(), line)
 }
 
 // loggedAs is the key of what the log says instead of the request's own method:
