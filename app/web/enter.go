@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -76,6 +77,9 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	)
 	if id != "" {
 		attrs = append(attrs, slog.String("id", id))
+	}
+	if damaged, ok := c.Locals(damage{}).(error); ok {
+		fault = errors.Join(fault, damaged)
 	}
 	if fault != nil {
 		level = slog.LevelError
