@@ -9,6 +9,7 @@ import (
 // and losing a moment's worth does no harm. It lingers before it writes, so that
 // a commit of its own does not stand in the way of those that are waited for.
 type behind[T any] struct {
+	linger time.Duration
 	write  func([]T) error
 	report func(error)
 
@@ -20,6 +21,8 @@ type behind[T any] struct {
 }
 
 const (
+	// lingerBehind is how long what is written behind lingers: so much of it is
+	// lost when the machine dies.
 	lingerBehind = time.Second
 	// maxBehind is how many may wait. On a disk that is full or too slow the rest
 	// is dropped.
@@ -28,8 +31,8 @@ const (
 	maxSlice = 1024
 )
 
-func newBehind[T any](write func([]T) error, report func(error)) *behind[T] {
-	return &behind[T]{write: write, report: report, closing: make(chan struct{})}
+func newBehind[T any](linger time.Duration, write func([]T) error, report func(error)) *behind[T] {
+	return &behind[T]{linger: linger, write: write, report: report, closing: make(chan struct{})}
 }
 
 func (b *behind[T]) add(item T) {
@@ -54,7 +57,7 @@ func (b *behind[T]) add(item T) {
 func (b *behind[T]) run() {
 	for {
 		select {
-		case <-time.After(lingerBehind):
+		case <-time.After(b.linger):
 		case <-b.closing:
 		}
 		b.mu.Lock()

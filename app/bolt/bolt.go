@@ -133,8 +133,10 @@ func Open(path string, limits sessions.Limits) (*DB, error) {
 		Report:  func(error) {},
 	}
 	report := func(err error) { db.Report(err) }
-	db.renewals = newBehind(db.renew, report)
-	db.events = newBehind(db.note, report)
+	// A session that ends before its renewal is written has ended: with a short
+	// idle limit a second would be too long.
+	db.renewals = newBehind(min(lingerBehind, limits.Renewal()), db.renew, report)
+	db.events = newBehind(lingerBehind, db.note, report)
 	return db, nil
 }
 

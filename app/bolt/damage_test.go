@@ -147,6 +147,108 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// harm flips a bit of what lies under a key, and returns what lies there then.
+func harm(t *testing.T, db *DB, bucket, k []byte) (harmed []byte) {
+	t.Helper()
+	if err := db.Conn().Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucket)
+		harmed = bytes.Clone(b.Get(k))
+		harmed[len(harmed)-1] ^= 1
+		return b.Put(k, harmed)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return harmed
+}
+
+// A session has ended when its record, or that of its account, cannot be read,
+// and no other has. The record stays as it is, for whoever repairs the file.
+//
+// ASVS 16.5.3
+func TestDamagedRecordsOpenNothing(t *testing.T) {
+	// Session i is of account i%3.
+	for name, test := range map[string]struct {
+		damage func(t *testing.T, db *DB, account accounts.ID) (bucket, k []byte)
+		ended  []int
+	}{
+		"a session": {func(t *testing.T, db *DB, _ accounts.ID) ([]byte, []byte) {
+			k := key(sessionID(1))
+			return bucketSessions, k[:]
+		}, []int{1}},
+		"an account": {func(t *testing.T, db *DB, id accounts.ID) ([]byte, []byte) {
+			return bucketAccounts, id[:]
+		}, []int{1, 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := town(t)
+			db, err := Open(path, longLimits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			a, err := db.Accounts().ByName(FilledName(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bucket, k := test.damage(t, db, a.ID)
+			harmed := harm(t, db, bucket, k)
+			for i := range 6 {
+				id := sessionID(i)
+				s, err := db.Read(id)
+				if !slices.Contains(test.ended, i) {
+					if err != nil || s.Name != FilledName(i%3) {
+						t.Errorf("session %d: %+v, %v", i, s, err)
+					}
+					continue
+				}
+				if s != (sessions.Session{}) || !errors.Is(err, sessions.ErrDamaged) || !errors.Is(err, sessions.ErrEnded) || !errors.Is(err, ErrDamaged) {
+					t.Errorf("session %d: %+v, %v", i, s, err)
+				}
+				if data, err := db.Get(id); data != nil || err != nil {
+					t.Errorf("session %d has %q, %v", i, data, err)
+				}
+				if err := db.Change(id, []byte("x")); !errors.Is(err, sessions.ErrEnded) {
+					t.Errorf("session %d is changed: %v", i, err)
+				}
+				if err := db.Rotate("other", id, time.Now()); !errors.Is(err, sessions.ErrEnded) {
+					t.Errorf("session %d gets another id: %v", i, err)
+				}
+				if err := db.Set(id, []byte("x"), 0); !errors.Is(err, ErrDamaged) {
+					t.Errorf("session %d is written over: %v", i, err)
+				}
+				if err := db.renew([]renewal{{key(id), time.Now().Add(time.Minute)}}); err != nil {
+					t.Error(err)
+				}
+			}
+			// Its other sessions are listed, if the account can be read.
+			list, err := db.List(sessions.Account(a.ID), 10)
+			if err != nil || len(list) != 2-len(test.ended) {
+				t.Errorf("%d sessions are listed, %v", len(list), err)
+			}
+			if _, err := db.Accounts().ByName(FilledName(1)); errors.Is(err, ErrDamaged) != (name == "an account") {
+				t.Errorf("the account: %v", err)
+			}
+			now := time.Now()
+			err = db.Begin("new", "", sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: now, Seen: now}, nil)
+			if (err != nil) != (name == "an account") {
+				t.Errorf("a login: %v", err)
+			}
+			if err := db.view(func(tx *bbolt.Tx) error {
+				if !bytes.Equal(tx.Bucket(bucket).Get(k), harmed) {
+					t.Error("the record is not as it was")
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+			db.Close()
+			if r, err := Check(t.Context(), path); err != nil || r.Whole() {
+				t.Errorf("the check: %+v, %v", r, err)
+			}
+		})
+	}
+}
+
 func compact(t *testing.T, path string) {
 	t.Helper()
 	from, err := bbolt.Open(path, 0o600, nil)

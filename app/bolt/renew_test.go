@@ -61,10 +61,13 @@ func TestRenew(t *testing.T) {
 
 // ASVS 7.4.1: a renewal that meets a logout loses.
 func TestRenewalDoesNotRevive(t *testing.T) {
-	db := open(t, temp(t), limits)
+	path := temp(t)
+	db := open(t, path, limits)
 	now := time.Now()
-	for range 50 {
+	ids := make([]string, 50)
+	for i := range ids {
 		id := newID()
+		ids[i] = id
 		if err := db.Begin(id, "", begun(t, db, "Ann", now.Add(-10*time.Minute)), nil); err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +84,13 @@ func TestRenewalDoesNotRevive(t *testing.T) {
 			t.Fatalf("it lives: %v", err)
 		}
 	}
-	db.Close()
+	db.Close() // waits for the renewals
+	db = open(t, path, limits)
+	for _, id := range ids {
+		if _, err := db.Read(id); !errors.Is(err, sessions.ErrEnded) {
+			t.Fatalf("it lives after the renewal: %v", err)
+		}
+	}
 }
 
 func TestRotate(t *testing.T) {

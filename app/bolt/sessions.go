@@ -19,7 +19,8 @@ import (
 func key(id string) [sha256.Size]byte { return sha256.Sum256([]byte(id)) }
 
 // live returns the record under k if it has not expired, and the account that it
-// belongs to, if any. The record shares the memory of the transaction.
+// belongs to, if any. The record shares the memory of the transaction. If either
+// cannot be read, that is sessions.ErrDamaged.
 func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
 	value := tx.Bucket(bucketSessions).Get(k)
 	if value == nil {
@@ -27,12 +28,15 @@ func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
 	}
 	r, err := decode(k, value)
 	if err != nil {
-		return record{}, head{}, err
+		return record{}, head{}, fmt.Errorf("%w: %w", sessions.ErrDamaged, err)
 	}
 	if db.expired(r) {
 		return record{}, head{}, sessions.ErrEnded
 	}
 	owner, err := standing(tx, accountOf(value), r.password)
+	if errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w: %w", sessions.ErrDamaged, err)
+	}
 	return r, owner, err
 }
 
@@ -187,7 +191,7 @@ func (db *DB) List(account sessions.Account, limit int) (list []sessions.Session
 		for ; bytes.HasPrefix(k, account[:]) && len(list) < listMost; k, _ = c.Next() {
 			r, _, err := db.live(tx, k[len(account):])
 			if errors.Is(err, sessions.ErrEnded) {
-				continue // not swept yet
+				continue // not swept yet, or damaged, which Read and Check tell
 			}
 			if err == nil && r.account != account {
 				err = fmt.Errorf("%w: a session among those of another account", ErrDamaged)
@@ -306,7 +310,7 @@ func (db *DB) Set(id string, data []byte, exp time.Duration) error {
 	return db.writes.do(func(tx *bbolt.Tx) error {
 		now := db.now()
 		r, _, err := db.live(tx, k[:])
-		if errors.Is(err, sessions.ErrEnded) {
+		if errors.Is(err, sessions.ErrEnded) && !errors.Is(err, sessions.ErrDamaged) {
 			r, err = record{began: now, seen: now}, nil
 		}
 		if err != nil {

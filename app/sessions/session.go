@@ -19,6 +19,11 @@ import (
 // one of its limits.
 var ErrEnded = errors.New("the session has ended")
 
+// ErrDamaged means that a session has ended because its record, or that of its
+// account, cannot be read: nobody can tell any more who is logged in. It is an
+// ErrEnded that the operator should hear of.
+var ErrDamaged = fmt.Errorf("%w, for its record cannot be read", ErrEnded)
+
 // ErrFull means that the store has no room for a write, of whatever kind.
 // Nothing was written, reading goes on, and the next write may succeed.
 var ErrFull = errors.New("the store has no room")
@@ -75,7 +80,8 @@ func (l Limits) End(s Session) time.Time {
 type Store interface {
 	fiber.Storage
 
-	// Read returns the session with that id, or ErrEnded. Name and Admin are
+	// Read returns the session with that id, or ErrEnded, which ErrDamaged is too.
+	// Any other error is a fault of the store and ends nothing. Name and Admin are
 	// those of the account at this moment: what an account may do is never
 	// remembered (OWASP ASVS 8.3.2). A session has ended if its account is gone,
 	// disabled, or has another password.
@@ -181,7 +187,8 @@ func (s *Sessions) id(c *fiber.Ctx) string {
 }
 
 // Read returns the visitor's session, or ErrEnded, and notes now and then that it
-// was seen. It decodes no data and waits for no write.
+// was seen. It decodes no data and waits for no write. A browser whose session is
+// damaged is told to forget it, for the damage stays.
 func (s *Sessions) Read(c *fiber.Ctx) (Session, error) {
 	id := s.id(c)
 	if id == "" {
@@ -190,6 +197,9 @@ func (s *Sessions) Read(c *fiber.Ctx) (Session, error) {
 	session, err := s.store.Read(id)
 	if now := s.now(); err == nil && now.Sub(session.Seen) >= s.limits.Renewal() {
 		s.store.Renew(id, now)
+	}
+	if errors.Is(err, ErrDamaged) {
+		s.forget(c)
 	}
 	return session, err
 }
@@ -279,11 +289,16 @@ func (s *Sessions) End(c *fiber.Ctx) error {
 			return fmt.Errorf("end session: %w", err)
 		}
 	}
+	s.forget(c)
+	return nil
+}
+
+// forget clears the cookie.
+func (s *Sessions) forget(c *fiber.Ctx) {
 	gone := s.cookie
 	gone.Expires = time.Unix(1, 0)
 	gone.MaxAge = -1
 	c.Cookie(&gone)
-	return nil
 }
 
 // List returns the sessions of an account that have not ended, the newest first,

@@ -5,16 +5,12 @@ import (
 
 	"latchkey/app/accounts"
 	"latchkey/app/registrations"
-	"latchkey/app/sessions"
 )
-
-// adminSessions is how many sessions of an account are shown.
-const adminSessions = 50
 
 type adminAccountPage struct {
 	Page
 	Account       adminRow
-	Sessions      []sessions.Session // the newest
+	Sessions      []sessionRow
 	Actions       []action
 	Registrations []registrations.Registration
 }
@@ -31,7 +27,7 @@ func (s *Site) adminAccount(c *fiber.Ctx, v Visitor) error {
 	p := adminAccountPage{Page: s.page(c, v, a.Name.String()), Account: newAdminRow(a)}
 	p.Registrations, err = s.registrations.ListOf(a.ID)
 	if err == nil {
-		p.Sessions, err = s.sessions.List(sessions.Account(a.ID), adminSessions)
+		p.Sessions, err = s.sessionRows(c, a.ID)
 	}
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -82,6 +83,9 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	)
 	if id != "" {
 		line.AddAttrs(slog.String("id", id))
+	}
+	if damaged, ok := c.Locals(damage{}).(error); ok {
+		fault = errors.Join(fault, damaged)
 	}
 	if fault != nil {
 		line.AddAttrs(slog.String("error", fault.Error()))

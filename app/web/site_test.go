@@ -132,6 +132,8 @@ type faultyStore struct {
 	*bolt.DB
 	fault atomic.Pointer[error] // what everything returns
 	begin atomic.Pointer[error] // what Begin returns
+	reads atomic.Int64          // how often a session was read
+	noted atomic.Int64          // how often one was noted as seen
 }
 
 func (f *faultyStore) fail(err error)      { f.fault.Store(&err) }
@@ -139,10 +141,16 @@ func (f *faultyStore) failBegin(err error) { f.begin.Store(&err) }
 func (f *faultyStore) repair()             { f.fault.Store(nil); f.begin.Store(nil) }
 
 func (f *faultyStore) Read(id string) (sessions.Session, error) {
+	f.reads.Add(1)
 	if err := f.fault.Load(); err != nil {
 		return sessions.Session{}, *err
 	}
 	return f.DB.Read(id)
+}
+
+func (f *faultyStore) Renew(id string, seen time.Time) {
+	f.noted.Add(1)
+	f.DB.Renew(id, seen)
 }
 
 func (f *faultyStore) Begin(id, replaces string, s sessions.Session, data []byte) error {

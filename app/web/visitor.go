@@ -28,6 +28,9 @@ func (v Visitor) LoggedIn() bool { return v.Name != "" }
 // the file, no decoding of the session's data, no write.
 func (s *Site) visitor(c *fiber.Ctx) (Visitor, error) {
 	session, err := s.sessions.Read(c)
+	if errors.Is(err, sessions.ErrDamaged) {
+		c.Locals(damage{}, err) // for the log; the visitor is nobody
+	}
 	if errors.Is(err, sessions.ErrEnded) {
 		return Visitor{}, nil
 	}
@@ -36,6 +39,9 @@ func (s *Site) visitor(c *fiber.Ctx) (Visitor, error) {
 	}
 	return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin, proved: session.Proved}, nil
 }
+
+// damage is the key of what the log is told of a session that cannot be read.
+type damage struct{}
 
 // address returns where the request comes from: the connection's address, or
 // behind trusted proxies the last hop that is not one of them. What stands

@@ -1,0 +1,44 @@
+package web
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/app/sessions"
+)
+
+// What no person asked for keeps no session alive: files, the stream of the dev
+// server, and whoever checks that the server is up, which has no cookie.
+//
+// ASVS 7.3.1
+func TestWhatRenewsNothing(t *testing.T) {
+	s := newTestSite(t, "--dev")
+	id := strings.Repeat("r", 43)
+	now := time.Now()
+	if err := s.store.DB.Begin(id, "", sessions.Session{Began: now, Seen: now.Add(-time.Hour)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, r := range append(s.routes(), s.devRoutes()...) {
+		if r.who != nobody {
+			continue
+		}
+		path := strings.Replace(r.path, "/public/*", s.files(t).URL("site.css"), 1)
+		got := s.open(request{to: r.method + " " + path, id: id})
+		got.Body.Close() // the stream does not end by itself
+		if got.StatusCode != 200 {
+			t.Errorf("%s: %d", path, got.StatusCode)
+		}
+		checked++
+	}
+	s.says("", "You are not logged in.")
+	if reads, noted := s.store.reads.Load(), s.store.noted.Load(); checked != 4 || reads != 0 || noted != 0 {
+		t.Errorf("%d routes and a visit without a cookie read %d sessions and renew %d", checked, reads, noted)
+	}
+	// A page does, and so the test would see it.
+	s.says(id, "You are not logged in.") // a session of nobody
+	if noted := s.store.noted.Load(); noted != 1 {
+		t.Errorf("a page renews %d", noted)
+	}
+}
