@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -419,6 +420,7 @@ func TestOperatorAtShutdown(t *testing.T) {
 	for range 5 {
 		h.serve()
 		var wg sync.WaitGroup
+		var done atomic.Int32
 		for range 4 {
 			wg.Go(func() {
 				for range 10 {
@@ -427,10 +429,11 @@ func TestOperatorAtShutdown(t *testing.T) {
 					if r.code != 0 && (r.code != 1 || r.out != "" || strings.Count(r.err, "\n") != 1) || r.code == 0 && r.err != "" || time.Since(began) > 10*time.Second {
 						t.Errorf("after %s: %s", time.Since(began), r)
 					}
+					done.Add(1)
 				}
 			})
 		}
-		time.Sleep(20 * time.Millisecond)
+		h.wait(func() bool { return done.Load() > 0 }) // so the server is asked, and most is still to come
 		if code := h.stop(); code != 0 {
 			t.Errorf("the server exits with %d", code)
 		}

@@ -183,3 +183,39 @@ func TestOriginBehindAProxy(t *testing.T) {
 		login(origin).expect(http.StatusForbidden)
 	}
 }
+
+// ASVS 4.1.2: nothing leads from http to https behind anybody's back. A form that a browser sends by plain http is
+// refused, so whoever has sent a password in the open learns of it, and where https is spoken is left to the proxy.
+func TestPlainHTTPIsNotLedToHTTPS(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--origin=https://shop.example", "--trusted-proxies=127.0.0.1")
+	ada := s.login("Ada")
+	plainly := map[string]string{"Host": "shop.example", "Origin": "http://shop.example", "Sec-Fetch-Site": ""}
+	form := s.proof("Ada").Encode()
+	for _, proto := range []string{"", "http", "https"} {
+		plainly["X-Forwarded-Proto"] = proto
+		for _, path := range []string{"/login", "/signup", "/logout", "/account/password", "/account/delete", "/registrations", "/no-such-page", "/"} {
+			for _, c := range []*client{s.client(), ada} {
+				p := c.send(request{method: http.MethodPost, path: path, contentType: "application/x-www-form-urlencoded", body: form, header: plainly})
+				if p.status < 400 || p.header.Get("Location") != "" {
+					t.Errorf("%s by http, X-Forwarded-Proto %q: status %d, leads to %q", p, proto, p.status, p.header.Get("Location"))
+				}
+				if len(p.header.Values("Set-Cookie")) > 0 {
+					t.Errorf("%s by http: it sets a cookie", p)
+				}
+			}
+		}
+		ada.mustBe("Ada")
+		// Pages and programs are not led there either.
+		for _, r := range []request{
+			{method: http.MethodGet, path: "/"}, {method: http.MethodGet, path: "/account"}, {method: http.MethodHead, path: "/login"}, {method: "PUT", path: "/"},
+			{method: http.MethodPost, path: "/login", contentType: "application/x-www-form-urlencoded", body: form},
+		} {
+			r.header = map[string]string{"Host": "shop.example", "X-Forwarded-Proto": proto, "Sec-Fetch-Site": ""}
+			p := s.client().send(r)
+			if to := p.header.Get("Location"); to != "" && !strings.HasPrefix(to, "/") {
+				t.Errorf("%s, X-Forwarded-Proto %q: leads to %q", p, proto, to)
+			}
+		}
+	}
+}

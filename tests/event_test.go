@@ -3,6 +3,7 @@ package tests
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -32,7 +33,7 @@ func (j *journal) events(t *testing.T) []event {
 	return found
 }
 
-// ASVS 16.2.1, 16.2.2, 16.3.1, 16.3.2: one record, in UTC, for each thing that happens to an account or is refused:
+// ASVS 16.2.1, 16.2.2, 16.3.1, 16.3.2, 16.3.3: one record, in UTC, for each thing that happens to an account or is refused:
 // who, from where, and how it ended.
 func TestEventsAreLogged(t *testing.T) {
 	t.Parallel()
@@ -145,5 +146,65 @@ func TestPasswordsAreNowhere(t *testing.T) {
 	// ASVS 11.4.2: the file holds the slow hash, by the figures that SECURITY.md gives.
 	if !strings.Contains(file, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Error("the file holds no hash by argon2id")
+	}
+}
+
+// ASVS 16.3.3: who tries to get past a guard leaves a line: what was sent, from where, and how it was refused. A throttle
+// and a rule for what is typed write an event beside it, see TestEventsAreLogged.
+func TestRefusalsAreLogged(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ada := s.login("Ada")
+	const formType = "application/x-www-form-urlencoded"
+	c := s.clientFrom("127.0.5.1")
+	c.cookies = ada.cookies
+	foreign := map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+	for _, test := range []struct {
+		what   string
+		sent   request
+		status int
+	}{
+		{"another site", request{method: "POST", path: "/logout", contentType: formType, header: foreign}, 403},
+		{"no session", request{method: "POST", path: "/account/sessions/x/end", contentType: formType, header: map[string]string{"Cookie": ""}}, 401},
+		{"a method that is not served", request{method: "DELETE", path: "/account", header: c.sameOrigin()}, 405},
+		{"a field twice", request{method: "POST", path: "/registrations", contentType: formType, body: "sport=a&sport=b", header: c.sameOrigin()}, 400},
+		{"a body that is too large", request{method: "POST", path: "/signup", contentType: formType, body: "name=" + strings.Repeat("a", 70<<10), header: c.sameOrigin()}, 413},
+		{"the back office", request{method: "GET", path: "/admin"}, 404},
+	} {
+		if header := test.sent.header; header["Origin"] == "" {
+			test.sent.header = c.sameOrigin()
+			for name, value := range header {
+				test.sent.header[name] = value
+			}
+		}
+		before := s.log.len()
+		page := c.send(test.sent).expect(test.status)
+		var record map[string]string
+		await(t, "the refusal to be logged", func() bool {
+			for _, r := range s.log.records()[before:] {
+				if r["msg"] == "request" {
+					record = r
+				}
+			}
+			return record != nil
+		})
+		if record["status"] != fmt.Sprint(test.status) || record["ip"] != "127.0.5.1" || record["id"] == "" || !strings.Contains(page.text(), record["id"]) {
+			t.Errorf("%s: the log has %v", test.what, record)
+		}
+		// What a request is refused for before it is read has neither.
+		if test.status != 413 && (record["method"] != test.sent.method || record["path"] != test.sent.path) {
+			t.Errorf("%s: the log has %v", test.what, record)
+		}
+	}
+	ada.mustBe("Ada")
+	s.stop()
+	found := 0
+	for _, e := range s.log.events(t) {
+		if e.Msg == "back office" && e.Outcome == "refused" && e.Level == "WARN" && e.IP == "127.0.5.1" {
+			found++
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d lines for one visit to the back office", found)
 	}
 }

@@ -257,7 +257,8 @@ func TestFirstPageIsSmall(t *testing.T) {
 	}
 }
 
-// ASVS 13.4.1, 13.4.3, 13.4.5, 13.4.7: nothing is published that no page links to. ASVS 1.1.1, 5.3.2: a path is decoded once.
+// ASVS 13.4.1, 13.4.3, 13.4.5, 13.4.7: nothing is published that no page links to. ASVS 1.1.1, 1.5.3, 5.3.2: a path is
+// decoded once, and alike by all that read it.
 func TestForcedBrowsing(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -1,9 +1,12 @@
 package tests
 
 import (
+	"bytes"
 	"encoding/json"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -148,5 +151,36 @@ func TestLogOfDev(t *testing.T) {
 		if json.Valid([]byte(line)) {
 			t.Errorf("JSON under --dev: %s", line)
 		}
+	}
+}
+
+// ASVS 16.2.3: the log goes where SECURITY.md says: to standard error, and nowhere else.
+func TestTheLogGoesToStandardErrorOnly(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	var stdout bytes.Buffer
+	s.stdout = &stdout
+	s.start()
+	s.client().get("/no-such-page")
+	s.login("Ada").logout()
+	s.client().tryLogin("Ada", "wrong")
+	s.stop()
+	if len(s.log.requests("/no-such-page")) != 1 || len(s.log.events(t)) < 3 {
+		t.Errorf("the log on standard error is not whole:\n%s", s.log.text())
+	}
+	if stdout.Len() > 0 {
+		t.Errorf("standard output has %q", stdout.String())
+	}
+	err := filepath.WalkDir(filepath.Dir(s.dir), func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && path != s.database {
+			t.Errorf("there is a file %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(s.file()), "/no-such-page") {
+		t.Error("the database holds a line of the log")
 	}
 }

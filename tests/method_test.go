@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// ASVS 4.1.4: a route answers the methods it declares. The rest get 405 and the list.
+// ASVS 4.1.4: a route answers the methods it declares. The rest get 405 and the list. ASVS 13.4.4: TRACE is among them.
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// ASVS 1.2.1, 1.3.7: a name is text wherever it stands. Markup, templates and queries show as typed.
+// ASVS 1.2.1, 1.3.7: a name is text wherever it stands. Markup, templates and queries show as typed. ASVS 1.1.2: they
+// are kept as typed and escaped by the page alone, so nothing is escaped twice.
 func TestNamesThatSignUp(t *testing.T) {
 	t.Parallel()
 	s := start(t)

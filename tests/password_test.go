@@ -208,3 +208,71 @@ func TestNobodyIsToldWhoExists(t *testing.T) {
 		}
 	}
 }
+
+// ASVS 6.4.2: there is no hint and no secret question: no form asks for one, and no answer says anything of the
+// password that is kept, however near a guess comes.
+func TestNoHints(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ada := s.login("Ada")
+	code, link, stderr := command(t, nil, "user", "reset", "Ada", "--database", s.database)
+	_, secret, found := strings.Cut(strings.TrimSpace(link), "/reset/")
+	if code != 0 || !found {
+		t.Fatalf("exit code %d: %q %s", code, link, stderr)
+	}
+	fields := map[string]bool{"name": true, "password": true, "next": true, "old": true, "new": true, "proof": true, "sport": true}
+	forms := 0
+	for _, p := range []*page{
+		s.client().get("/login"), s.client().get("/signup"), s.client().get("/reset/" + secret).expect(http.StatusOK), ada.get("/account"), ada.get("/registrations"),
+		s.client().tryLogin("Ada", "wrong"), ada.changePassword("wrong", another), ada.deleteAccount("wrong"), s.client().signUp("Ada", password),
+	} {
+		for _, tag := range []string{"input", "select", "textarea"} {
+			for _, field := range all(p.html(), tag) {
+				if name := attribute(field, "name"); name != "" && !fields[name] {
+					t.Errorf("%s asks for %q", p, name)
+				}
+			}
+		}
+		forms += len(all(p.html(), "form"))
+		for _, word := range []string{"reminder", "question", "maiden", "pet", "forgot"} {
+			for _, said := range strings.Fields(strings.ToLower(p.text())) {
+				if strings.Trim(said, ".,:;?!") == word {
+					t.Errorf("%s says %q", p, word)
+				}
+			}
+		}
+		for _, part := range strings.Fields(password) {
+			if strings.Contains(p.text(), part) {
+				t.Errorf("%s says %q, which is in the password", p, part)
+			}
+		}
+	}
+	if forms < 9 {
+		t.Errorf("only %d forms were seen", forms)
+	}
+	// Near and far guesses get one answer.
+	guesses := []string{"x", password[:len(password)-1], strings.ToUpper(password)}
+	for what, try := range map[string]func(c *client, guess string) *page{
+		"login": func(_ *client, guess string) *page {
+			return s.clientFrom(s.nextNetwork()).tryLogin("Ada", guess)
+		},
+		"change":   func(c *client, guess string) *page { return c.changePassword(guess, another) },
+		"deletion": func(c *client, guess string) *page { return c.deleteAccount(guess) },
+	} {
+		// Each with its own account, for failures are counted.
+		c := ada
+		if what != "login" {
+			c = s.login("Ada of " + what)
+		}
+		first := ""
+		for _, guess := range guesses {
+			p := try(c, guess).expect(http.StatusUnauthorized)
+			if first == "" {
+				first = p.alert()
+			}
+			if p.alert() != first || first == "" {
+				t.Errorf("%s: the guess %q is told %q, another %q", what, guess, p.alert(), first)
+			}
+		}
+	}
+}

@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -308,7 +311,7 @@ func TestSlowRequestsAreCutOff(t *testing.T) {
 	}
 }
 
-// A hundred connections that say nothing do not keep anybody out.
+// ASVS 15.4.4: a hundred connections that say nothing do not keep anybody out.
 func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -316,4 +319,57 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 		s.dial(t)
 	}
 	s.login("Ada").mustBe("Ada")
+}
+
+// ASVS 1.4.3: whoever breaks off leaves nothing behind: no open file, no thread.
+func TestBrokenConnectionsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.login("Ada")
+	s.transport.CloseIdleConnections()
+	held := func() (files, threads int) {
+		t.Helper()
+		process := fmt.Sprintf("/proc/%d/", s.command.Process.Pid)
+		open, err := os.ReadDir(process + "fd")
+		if err != nil {
+			return 0, 0 // only Linux tells; elsewhere the server must at least live
+		}
+		status, err := os.ReadFile(process + "status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(status), "Threads:")
+		threads, err = strconv.Atoi(strings.Fields(rest)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(open), threads
+	}
+	await(t, "the clients before to be let go", func() bool { files, _ := held(); return files < 20 })
+	files, threads := held()
+	const connections = 60
+	for _, sent := range []string{
+		"", "GET / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\nname=",
+		"POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nna",
+	} {
+		var open []net.Conn
+		for range connections {
+			connection := s.dial(t)
+			io.WriteString(connection, sent)
+			open = append(open, connection)
+		}
+		if files > 0 {
+			// The test would see what is left behind: it sees what is there.
+			await(t, "the connections to be held", func() bool { now, _ := held(); return now >= connections })
+		}
+		for _, connection := range open {
+			connection.Close()
+		}
+		await(t, "the connections to be let go", func() bool { now, _ := held(); return now <= files })
+	}
+	if _, now := held(); now > threads+10 {
+		t.Errorf("%d threads, and %d before", now, threads)
+	}
+	s.client().mustBeNobody()
 }

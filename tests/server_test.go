@@ -65,7 +65,8 @@ type server struct {
 	addr     string // HOST:PORT, kept over a restart
 	scheme   string
 	log      *journal // standard error of every process, in order
-	faulty   bool     // the test makes the server fail, so the log may have errors
+	stdout   io.Writer
+	faulty   bool // the test makes the server fail, so the log may have errors
 
 	mu       sync.Mutex
 	accounts map[string]bool // names that signUp has signed up
@@ -120,6 +121,7 @@ func (s *server) start() {
 	s.command = exec.Command(binary, append([]string{"--addr", s.addr, "--database", s.database}, s.args...)...)
 	s.command.Dir = s.dir
 	s.command.Env = append(bareEnvironment(), s.env...)
+	s.command.Stdout = s.stdout
 	stderr, err := s.command.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)

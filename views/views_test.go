@@ -52,7 +52,7 @@ func render(v *views.Views, name string, data any) (string, error) {
 const frame = `<title>{{.Name}}</title><main>{{template "page" .}}</main>`
 
 // An account may be called anything; no name may become markup, a script or
-// another attribute. ASVS 1.2.1, 1.2.2, 1.2.3
+// another attribute. ASVS 1.1.2, 1.2.1, 1.2.2, 1.2.3
 func TestEscapingFitsTheContext(t *testing.T) {
 	_, v := disk(t, map[string]string{
 		"layout": `<main>{{template "page" .}}</main>`,

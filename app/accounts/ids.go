@@ -10,9 +10,9 @@ import (
 // again. It is no secret.
 type ID [16]byte
 
-// newID draws an id. crypto/rand.Read does not fail: it ends the process if
+// NewID draws an id. crypto/rand.Read does not fail: it ends the process if
 // the system has no random source.
-func newID() ID {
+func NewID() ID {
 	var id ID
 	rand.Read(id[:])
 	return id

@@ -48,7 +48,8 @@ func TestPHCBelow(t *testing.T) {
 	}
 }
 
-// ASVS 11.2.5: fails closed.
+// ASVS 11.2.5: fails closed. ASVS 1.4.2: a number that does not fit is refused,
+// and not cut to one that does.
 func TestParsePHCRefuses(t *testing.T) {
 	if _, err := parsePHC(goodPHC); err != nil {
 		t.Fatal(err)

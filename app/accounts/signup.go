@@ -44,5 +44,5 @@ func (s *Accounts) SignUp(ctx context.Context, name, password string, from netip
 }
 
 func (s *Accounts) newAccount(n Name) Account {
-	return Account{ID: newID(), Name: n, Created: s.now()}
+	return Account{ID: NewID(), Name: n, Created: s.now()}
 }

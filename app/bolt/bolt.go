@@ -33,7 +33,7 @@ import (
 var (
 	bucketMeta     = []byte("latchkey")         // says that the file is ours, and how it is laid out
 	bucketSessions = []byte("sessions")         // SHA-256 of the id → record, see record
-	bucketOwned    = []byte("account sessions") // account's id, SHA-256 of the session's id → nothing
+	bucketOwned    = []byte("account sessions") // account's id, SHA-256 of the session's id → one byte, always 1
 	bucketAccounts = []byte("accounts")         // account's id → record, see encodeAccount
 	bucketNames    = []byte("names")            // folded name → account's id
 	bucketAdmins   = []byte("administrators")   // id of each administrator that is not disabled → nothing

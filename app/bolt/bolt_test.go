@@ -379,3 +379,33 @@ func TestReset(t *testing.T) {
 		t.Errorf("after Reset: %v", err)
 	}
 }
+
+// The key that signs what browsers keep is no part of the program: each file has
+// one of its own, and keeps it. ASVS 13.3.1
+func TestTheKeyIsMadeWithTheFile(t *testing.T) {
+	keyOf := func(path string) [32]byte {
+		t.Helper()
+		db := open(t, path, limits)
+		defer db.Close()
+		key, err := db.Accounts().Key()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	one, other := temp(t), temp(t)
+	first, second := keyOf(one), keyOf(other)
+	if first == second || first == ([32]byte{}) || second == ([32]byte{}) {
+		t.Errorf("two files have the keys %x and %x", first[:4], second[:4])
+	}
+	if keyOf(one) != first {
+		t.Error("the key has changed")
+	}
+	// A copy of the folder without the file makes another.
+	if err := os.Remove(one); err != nil {
+		t.Fatal(err)
+	}
+	if keyOf(one) == first {
+		t.Error("the key is not in the file alone")
+	}
+}

@@ -76,7 +76,7 @@ var harms = []struct {
 }
 
 // A damaged file is refused in one line, or what is whole of it is served: never
-// a panic that ends the process, never another's.
+// a panic that ends the process, never another's. ASVS 1.5.2
 func TestDamage(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -98,7 +98,7 @@ func TestWritersShareACommit(t *testing.T) {
 	}
 }
 
-// ASVS 2.3.3
+// ASVS 2.3.3. ASVS 15.4.3: a change that panics holds up nobody else.
 func TestARefusedChangeLeavesNothingAndHarmsNobody(t *testing.T) {
 	db := openTest(t)
 	held, release, _ := hold(db)

@@ -11,6 +11,8 @@ import (
 	"latchkey/app/sessions"
 )
 
+// ASVS 1.5.2: what is not whole, or stands under another key, is refused. ASVS
+// 1.4.2: a length is not believed beyond the bytes that are there.
 func TestRecordOfAnotherKeyIsRefused(t *testing.T) {
 	r := record{account: sessions.Account{1}, password: time.Unix(0, 5), began: time.UnixMilli(1), seen: time.UnixMilli(2), expires: time.UnixMilli(3), data: []byte("data")}
 	value := encode([]byte("ann's key"), r)
@@ -35,7 +37,7 @@ func TestRecordOfAnotherKeyIsRefused(t *testing.T) {
 }
 
 // Whatever bytes lie in the file, reading them does not panic, and what is
-// accepted is exactly what was written.
+// accepted is exactly what was written. ASVS 1.4.2, 1.5.2
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte("key"), []byte{}, []byte("data"), int64(1))
 	f.Add([]byte{}, encode(nil, record{data: []byte("x")}), []byte{}, int64(-1))
@@ -56,6 +58,7 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
+// ASVS 1.4.2, 1.5.2
 func FuzzAccountRecord(f *testing.F) {
 	f.Add([]byte("0123456789abcdef"), []byte{}, "Ann", "ann", "hash", true, int64(5))
 	f.Fuzz(func(t *testing.T, id, value []byte, typed, folded, hash string, flag bool, at int64) {

@@ -315,7 +315,7 @@ func TestChangeOutlivesItsCommand(t *testing.T) {
 	}
 }
 
-// Whatever comes over the socket, the next command is served.
+// Whatever comes over the socket, the next command is served. ASVS 1.5.2
 func TestNonsense(t *testing.T) {
 	database := filepath.Join(folder(t), "x.db")
 	client, log := listen(t, database, fake(func(_ context.Context, r control.Request) (control.Answer, error) {

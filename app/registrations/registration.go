@@ -5,8 +5,6 @@
 package registrations
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"time"
 
 	"latchkey/app/accounts"
@@ -20,29 +18,20 @@ type Registration struct {
 	At    time.Time // UTC
 }
 
-// ID tells registrations apart for ever: 128 bits from crypto/rand. It is no
+// ID tells registrations apart for ever. It is made and written as an account's
+// is, and is of another type so that neither passes for the other. It is no
 // secret, and knowing it permits nothing.
-type ID [16]byte
-
-// newID draws an id. crypto/rand.Read does not fail.
-func newID() ID {
-	var id ID
-	rand.Read(id[:])
-	return id
-}
+type ID accounts.ID
 
 // String returns the id as 32 hexadecimal digits, lower case.
-func (id ID) String() string { return hex.EncodeToString(id[:]) }
+func (id ID) String() string { return accounts.ID(id).String() }
 
 // ParseID reads what String wrote. Anything else is the id of nothing, so the
 // error is ErrNotFound.
 func ParseID(s string) (ID, error) {
-	var id ID
-	if len(s) != hex.EncodedLen(len(id)) {
+	id, err := accounts.ParseID(s)
+	if err != nil {
 		return ID{}, ErrNotFound
 	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil || id.String() != s {
-		return ID{}, ErrNotFound
-	}
-	return id, nil
+	return ID(id), nil
 }

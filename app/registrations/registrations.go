@@ -30,7 +30,7 @@ func (s *Registrations) Register(owner accounts.ID, sport string) (Registration,
 	if !slices.Contains(Sports(), sport) {
 		return Registration{}, ErrSport // by a list of what is right (ASVS 2.2.1)
 	}
-	r := Registration{ID: newID(), Owner: owner, Sport: sport, At: s.clock().UTC().Round(0)}
+	r := Registration{ID: ID(accounts.NewID()), Owner: owner, Sport: sport, At: s.clock().UTC().Round(0)}
 	if err := s.store.Create(r); err != nil {
 		return Registration{}, fmt.Errorf("registrations: register: %w", err)
 	}

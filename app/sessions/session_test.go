@@ -1,9 +1,12 @@
 package sessions_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/gob"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -549,5 +552,53 @@ func TestReadReportsFaults(t *testing.T) {
 	// A fault must not look like a visitor who is nobody, nor like one who is.
 	if a := s.get("/who", id); a.status != 500 {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// Data that are not what was written are an error, and neither a panic nor
+// somebody's session. What they are not asked for goes on. ASVS 1.5.2
+func TestDataThatIsNone(t *testing.T) {
+	s := newSite(t)
+	s.app.Get("/open", func(c *fiber.Ctx) error {
+		sess, err := s.Open(c)
+		if err != nil {
+			return fmt.Errorf("refused: %w", err)
+		}
+		return c.SendString(fmt.Sprint("keys ", sess.Keys()))
+	})
+	id := s.login("/in?name=Ann", "")
+	whole, err := s.db.Get(id)
+	if err != nil || len(whole) == 0 {
+		t.Fatalf("%q, %v", whole, err)
+	}
+	if a := s.get("/open", id); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	garbage := [][]byte{
+		{0}, {0xff}, []byte("nonsense"), []byte(`{"name":"root"}`), bytes.Repeat([]byte{0xff}, 4096),
+		whole[:len(whole)-1], whole[1:], append([]byte{0xf8, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, whole...), // a length beyond memory
+	}
+	// What another program of ours might have written, but no session has.
+	for _, value := range []any{"text", 7, []string{"name", "root"}, map[string]int{"name": 1}, struct{ Name string }{"root"}} {
+		var b bytes.Buffer
+		if err := gob.NewEncoder(&b).Encode(value); err != nil {
+			t.Fatal(err)
+		}
+		garbage = append(garbage, b.Bytes())
+	}
+	for _, data := range garbage {
+		if err := s.db.Change(id, data); err != nil {
+			t.Fatal(err)
+		}
+		if a := s.get("/open", id); a.status != 500 || strings.Contains(a.body, "keys") || a.cookie != nil {
+			t.Errorf("%.20q: %d %s, cookie %v", data, a.status, a.body, a.cookie)
+		}
+		s.mustBe(id, "session of Ann")
+	}
+	if err := s.db.Change(id, whole); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.get("/open", id); a.status != 200 {
+		t.Error(a.body)
 	}
 }

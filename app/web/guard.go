@@ -1,9 +1,11 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -14,6 +16,7 @@ import (
 type guard struct {
 	cross   *http.CrossOriginProtection
 	always  [][2][]byte // headers of every answer, as they go over the wire
+	plain   string      // the site's origin by plain http, if people come by https
 	devOnly bool
 }
 
@@ -44,6 +47,7 @@ func newGuard(settings config.Settings) (*guard, error) {
 	}
 	if settings.HTTPS() {
 		headers = append(headers, [2]string{"Strict-Transport-Security", strict})
+		g.plain = "http" + strings.TrimPrefix(settings.Origin, "https")
 	}
 	for _, h := range headers {
 		g.always = append(g.always, [2][]byte{[]byte(h[0]), []byte(h[1])})
@@ -85,14 +89,17 @@ func (g *guard) check(c *fiber.Ctx) error {
 		return nil
 	}
 	header := &c.Request().Header
+	origin, site := string(header.Peek("Origin")), string(header.Peek("Sec-Fetch-Site"))
 	err := g.cross.Check(&http.Request{
 		Method: c.Method(),
 		Host:   string(header.Host()),
-		Header: http.Header{
-			"Origin":         {string(header.Peek("Origin"))},
-			"Sec-Fetch-Site": {string(header.Peek("Sec-Fetch-Site"))},
-		},
+		Header: http.Header{"Origin": {origin}, "Sec-Fetch-Site": {site}},
 	})
+	// Without Sec-Fetch-Site, Check compares Origin with Host, which does not tell
+	// http from https. A form that was shown in the open may be anybody's.
+	if err == nil && site == "" && g.plain != "" && origin == g.plain {
+		err = errors.New("from the site by plain http")
+	}
 	if err != nil {
 		return &Refusal{Status: fiber.StatusForbidden, Message: "This came from another site, so nothing was done."}
 	}

@@ -87,3 +87,25 @@ func TestDevAnswersOnLocalhostOnly(t *testing.T) {
 		}
 	}
 }
+
+// Behind a proxy that keeps Host, the site by plain http has the same host as
+// the site by https, and is a stranger all the same. ASVS 3.5.1, 4.1.2
+func TestFormsByPlainHTTP(t *testing.T) {
+	for setting, want := range map[string]map[string]int{
+		"https://site.example":      {"https://site.example": 303, "http://site.example": 403, "http://site.example:8443": 403, "null": 403, "": 303},
+		"https://site.example:8443": {"https://site.example:8443": 303, "http://site.example:8443": 403, "https://site.example": 403, "": 303},
+		"http://localhost:3000":     {"http://localhost:3000": 303, "null": 403, "": 303},
+	} {
+		s := newTestSite(t, "--origin", setting)
+		_, host, _ := strings.Cut(setting, "://")
+		for origin, want := range want {
+			r := request{to: "POST /logout", header: map[string]string{"Host": host}}
+			if origin != "" {
+				r.header["Origin"] = origin
+			}
+			if got := s.send(r); got.status != want {
+				t.Errorf("--origin %s, Origin %q: %d, want %d", setting, origin, got.status, want)
+			}
+		}
+	}
+}

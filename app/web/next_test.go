@@ -32,7 +32,8 @@ func TestLocalPath(t *testing.T) {
 	}
 }
 
-// Whatever is accepted stays on the site, as a browser reads it.
+// Whatever is accepted stays on the site, as a browser reads it. ASVS 1.5.3: two
+// readers of one address agree.
 func FuzzLocalPath(f *testing.F) {
 	for _, next := range []string{"/", "/x?y#z", "//evil", "/\\evil", "/\t/evil", "https:evil", "/%2f%2fevil", "/..//evil", "/x/%2e%2e//evil", "/?//evil", "/;//evil"} {
 		f.Add(next)

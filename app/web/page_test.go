@@ -27,7 +27,7 @@ func TestForm(t *testing.T) {
 		{"/login", kind, "NAME=Eve", 422, "Please type a name."},
 		{"/login", kind, "name%00=Eve", 422, "Please type a name."},
 		{"/login", kind, "name=%FF", 422, "not valid text"},
-		{"/login", kind, "name=%2500", 303, "%00"}, // decoded once: ASVS 1.1.1
+		{"/login", kind, "name=%2500", 303, "%00"}, // decoded once: ASVS 1.1.1, 1.5.3
 
 		{"/login", kind, "name=Ann&name=Eve", 400, "twice"},
 		{"/login", kind, "name=Ann&name=", 400, "twice"},

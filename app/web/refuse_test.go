@@ -13,7 +13,8 @@ import (
 	"latchkey/app/sessions"
 )
 
-// The visitor sees a sentence and an id, and the log the rest. ASVS 16.5.1, 16.5.2, 16.5.3, 16.5.4
+// The visitor sees a sentence and an id, and the log the rest. ASVS 16.3.4,
+// 16.5.1, 16.5.2, 16.5.3, 16.5.4
 func TestFaults(t *testing.T) {
 	s := newTestSite(t)
 	id := s.login("Ann")

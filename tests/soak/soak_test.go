@@ -35,6 +35,8 @@ const (
 	loginEvery = 2000
 )
 
+// ASVS 1.4.3: what a process holds does not grow with what it has done. ASVS
+// 15.4.3: nobody is left waiting.
 func TestSoak(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
