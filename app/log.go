@@ -11,11 +11,11 @@ import (
 // newLog returns a log for people with dev, and for programs otherwise. The
 // caller closes it at the end.
 func newLog(dev bool, w io.Writer) (log *slog.Logger, done func()) {
-	if dev {
-		return slog.New(handler{slog.NewTextHandler(w, nil), func() {}}), func() {}
-	}
 	lines := gather(w)
-	return slog.New(handler{slog.NewJSONHandler(lines, nil), lines.flush}), lines.close
+	if dev {
+		return slog.New(handler{slog.NewTextHandler(lines, nil), lines}), lines.close
+	}
+	return slog.New(handler{slog.NewJSONHandler(lines, nil), lines}), lines.close
 }
 
 // gathered writes lines together, because one system call for each costs as much
@@ -104,22 +104,22 @@ func (g *gathered) close() {
 // must be on record if the process dies in the next moment.
 type handler struct {
 	slog.Handler
-	flush func()
+	lines *gathered
 }
 
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	r.Time = r.Time.UTC()
 	err := h.Handler.Handle(ctx, r)
 	if r.Message != "request" || r.Level > slog.LevelInfo {
-		h.flush()
+		h.lines.flush()
 	}
 	return err
 }
 
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return handler{h.Handler.WithAttrs(attrs), h.flush}
+	return handler{h.Handler.WithAttrs(attrs), h.lines}
 }
 
 func (h handler) WithGroup(name string) slog.Handler {
-	return handler{h.Handler.WithGroup(name), h.flush}
+	return handler{h.Handler.WithGroup(name), h.lines}
 }

@@ -79,12 +79,12 @@ func TestLogKeepsLinesWhole(t *testing.T) {
 	}
 }
 
-// For people: text, at once.
+// For people: text.
 func TestDevLog(t *testing.T) {
 	out := newOutput()
 	log, done := newLog(true, out)
-	defer done()
 	log.Info("request", "path", "/x\nforged")
+	done()
 	if got := out.String(); !strings.Contains(got, `path="/x\nforged"`) || strings.Count(got, "\n") != 1 || !strings.Contains(got, "Z ") {
 		t.Errorf("%q", got)
 	}

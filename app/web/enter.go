@@ -68,6 +68,9 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	if holdsSecret(path) {
 		path = resetPath + ":secret"
 	}
+	if damaged, ok := c.Locals(damage{}).(error); ok {
+		fault = errors.Join(fault, damaged)
+	}
 	if fault != nil {
 		level = slog.LevelError
 	}
@@ -83,9 +86,6 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	)
 	if id != "" {
 		line.AddAttrs(slog.String("id", id))
-	}
-	if damaged, ok := c.Locals(damage{}).(error); ok {
-		fault = errors.Join(fault, damaged)
 	}
 	if fault != nil {
 		line.AddAttrs(slog.String("error", fault.Error()))
