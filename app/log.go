@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -13,9 +14,9 @@ import (
 func newLog(dev bool, w io.Writer) (log *slog.Logger, done func()) {
 	lines := gather(w)
 	if dev {
-		return slog.New(handler{slog.NewTextHandler(lines, nil), lines}), lines.close
+		return slog.New(handler{slog.NewTextHandler(lines, nil), lines, false}), lines.close
 	}
-	return slog.New(handler{slog.NewJSONHandler(lines, nil), lines}), lines.close
+	return slog.New(handler{slog.NewJSONHandler(lines, nil), lines, true}), lines.close
 }
 
 // gathered writes lines together, because one system call for each costs as much
@@ -105,21 +106,60 @@ func (g *gathered) close() {
 type handler struct {
 	slog.Handler
 	lines *gathered
+	short bool // ordinary requests have a way of their own: see appendRequest
 }
 
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	r.Time = r.Time.UTC()
+	ordinary := r.Message == "request" && r.Level == slog.LevelInfo
+	if ordinary && h.short {
+		var room [512]byte
+		if line, ok := appendRequest(room[:0], r); ok {
+			_, err := h.lines.Write(line)
+			return err
+		}
+	}
 	err := h.Handler.Handle(ctx, r)
-	if r.Message != "request" || r.Level > slog.LevelInfo {
+	if !ordinary {
 		h.lines.flush()
 	}
 	return err
 }
 
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return handler{h.Handler.WithAttrs(attrs), h.lines}
+	return handler{h.Handler.WithAttrs(attrs), h.lines, false}
 }
 
 func (h handler) WithGroup(name string) slog.Handler {
-	return handler{h.Handler.WithGroup(name), h.lines}
+	return handler{h.Handler.WithGroup(name), h.lines, false}
+}
+
+// appendRequest adds to b what slog's JSONHandler would write for an ordinary
+// request, and reports whether it could: text with anything to escape, and other
+// kinds of values, it leaves to that handler. Each page writes such a line, and
+// this takes a fifth of the time.
+func appendRequest(b []byte, r slog.Record) (line []byte, ok bool) {
+	b = append(b, `{"time":"`...)
+	b = r.Time.AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","level":"INFO","msg":"request"`...)
+	ok = true
+	r.Attrs(func(a slog.Attr) bool {
+		b = append(append(append(b, `,"`...), a.Key...), `":`...)
+		switch v := a.Value; v.Kind() {
+		case slog.KindString:
+			text := v.String()
+			for i := range len(text) {
+				ok = ok && ' ' <= text[i] && text[i] <= '~' && text[i] != '"' && text[i] != '\\'
+			}
+			b = append(append(append(b, '"'), text...), '"')
+		case slog.KindInt64:
+			b = strconv.AppendInt(b, v.Int64(), 10)
+		case slog.KindDuration:
+			b = strconv.AppendInt(b, int64(v.Duration()), 10)
+		default:
+			ok = false
+		}
+		return ok
+	})
+	return append(b, "}\n"...), ok
 }

@@ -79,6 +79,37 @@ func TestLogKeepsLinesWhole(t *testing.T) {
 	}
 }
 
+// A line of an ordinary request is what slog itself writes, to the byte, and
+// nothing in it can make a line of its own (OWASP ASVS 16.4.1).
+func TestRequestLines(t *testing.T) {
+	for _, path := range []string{"/", "/a b~!", `/"`, `/\`, "/\n{\"level\":\"ERROR\"}", "/\x00\x7f\xff", "/ä\u2028🚲", "/<&>", strings.Repeat("/x", 1000)} {
+		for _, extra := range []slog.Attr{slog.Int("n", -5), slog.Duration("d", 1500), slog.String("ip", "::1"), slog.Any("e", io.EOF), slog.Group("g", "a", 1), slog.Bool("b", true)} {
+			r := slog.NewRecord(time.Unix(1e9, 1200), slog.LevelInfo, "request", 0)
+			r.AddAttrs(slog.String("method", "GET"), slog.String("path", path), slog.Int("status", 200), extra)
+			var want strings.Builder
+			utc := r.Clone()
+			utc.Time = r.Time.UTC()
+			if err := slog.NewJSONHandler(&want, nil).Handle(t.Context(), utc); err != nil {
+				t.Fatal(err)
+			}
+			out := newOutput()
+			log, done := newLog(false, out)
+			if err := log.Handler().Handle(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			done()
+			if got := out.String(); got != want.String() || strings.Count(got, "\n") != 1 {
+				t.Errorf("%q, want %q", got, want.String())
+			}
+		}
+	}
+	plain := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
+	plain.AddAttrs(slog.String("path", "/"), slog.Int("status", 200), slog.Duration("duration", time.Second))
+	if _, ok := appendRequest(nil, plain); !ok {
+		t.Error("the line of a page is left to slog")
+	}
+}
+
 // For people: text.
 func TestDevLog(t *testing.T) {
 	out := newOutput()
