@@ -63,7 +63,13 @@ func hold(db *DB) (held <-chan struct{}, release func(), done <-chan error) {
 
 // queued waits until n writes are waiting.
 func queued(db *DB, n int) {
-	for len(db.writes.queue) < n {
+	for {
+		db.writes.mu.Lock()
+		waiting := len(db.writes.queue)
+		db.writes.mu.Unlock()
+		if waiting >= n {
+			return
+		}
 		time.Sleep(time.Millisecond)
 	}
 }

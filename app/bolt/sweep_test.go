@@ -3,6 +3,7 @@ package bolt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,14 +55,15 @@ func TestSweepLooksTwice(t *testing.T) {
 		swept <- removed
 	}()
 	now := time.Now()
-	queued(db, 1) // the removal; now a write that comes first is put before it
-	first := <-db.writes.queue
+	queued(db, 1) // the removal; now a write that comes later is put before it
 	renewed := make(chan error, 1)
 	go func() {
 		renewed <- db.Begin("id", "", sessions.Session{Began: now, Seen: now}, nil)
 	}()
-	queued(db, 1)
-	db.writes.queue <- first
+	queued(db, 2)
+	db.writes.mu.Lock()
+	slices.Reverse(db.writes.queue)
+	db.writes.mu.Unlock()
 	release()
 	if err := <-renewed; err != nil {
 		t.Fatal(err)
