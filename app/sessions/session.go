@@ -186,22 +186,27 @@ func (s *Sessions) id(c *fiber.Ctx) string {
 	return id
 }
 
-// Read returns the visitor's session, or ErrEnded, and notes now and then that it
-// was seen. It decodes no data and waits for no write. A browser whose session is
-// damaged is told to forget it, for the damage stays.
+// Read returns the visitor's session, or ErrEnded. It decodes no data and writes
+// nothing. A browser whose session is damaged is told to forget it, for the
+// damage stays.
 func (s *Sessions) Read(c *fiber.Ctx) (Session, error) {
 	id := s.id(c)
 	if id == "" {
 		return Session{}, ErrEnded
 	}
 	session, err := s.store.Read(id)
-	if now := s.now(); err == nil && now.Sub(session.Seen) >= s.limits.Renewal() {
-		s.store.Renew(id, now)
-	}
 	if errors.Is(err, ErrDamaged) {
 		s.forget(c)
 	}
 	return session, err
+}
+
+// Renew notes that the visitor was here, if that was not noted lately. It waits
+// for no write.
+func (s *Sessions) Renew(c *fiber.Ctx, noted time.Time) {
+	if now := s.now(); now.Sub(noted) >= s.limits.Renewal() {
+		s.store.Renew(s.id(c), now)
+	}
 }
 
 // Key returns what the visitor's session is called in lists.

@@ -33,7 +33,16 @@ func TestWhatRenewsNothing(t *testing.T) {
 		checked++
 	}
 	s.says("", "You are not logged in.")
-	if reads, noted := s.store.reads.Load(), s.store.noted.Load(); checked != 4 || reads != 0 || noted != 0 {
+	reads := s.store.reads.Load()
+	// What is not there was asked for by a browser or a page, as likely as not.
+	for _, path := range []string{"/favicon.ico", "/public/none.css", "/nothing"} {
+		got := s.open(request{to: "GET " + path, id: id})
+		got.Body.Close()
+		if got.StatusCode != 404 {
+			t.Errorf("%s: %d", path, got.StatusCode)
+		}
+	}
+	if noted := s.store.noted.Load(); checked != 4 || reads != 0 || noted != 0 {
 		t.Errorf("%d routes and a visit without a cookie read %d sessions and renew %d", checked, reads, noted)
 	}
 	// A page does, and so the test would see it.

@@ -115,6 +115,9 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if err != nil {
 		return err
 	}
+	if !v.seen.IsZero() {
+		s.sessions.Renew(c, v.seen)
+	}
 	switch who := r.who &^ proved; {
 	case who == loggedOut && v.LoggedIn():
 		return seeOther(c, "/")

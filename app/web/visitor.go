@@ -19,6 +19,7 @@ type Visitor struct {
 	Admin bool        // the account is an administrator at this moment
 
 	proved time.Time // when the visitor last proved that they are the account
+	seen   time.Time // when it was last noted that the visitor was here
 }
 
 // LoggedIn reports whether the visitor is an account.
@@ -37,7 +38,7 @@ func (s *Site) visitor(c *fiber.Ctx) (Visitor, error) {
 	if err != nil {
 		return Visitor{}, err
 	}
-	return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin, proved: session.Proved}, nil
+	return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin, proved: session.Proved, seen: session.Seen}, nil
 }
 
 // damage is the key of what the log is told of a session that cannot be read.
