@@ -120,7 +120,7 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	defer stopControl()
 	log.Info("listening", "addr", ln.Addr().String(), "origin", settings.Origin, "dev", settings.Dev)
 
-	// Starting leaves garbage behind, as much as an idle server needs.
+	// Starting leaves about as much garbage as an idle server has of use.
 	go debug.FreeOSMemory()
 
 	sweeping, stopSweep := context.WithCancel(ctx)

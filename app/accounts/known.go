@@ -42,7 +42,7 @@ func (s *Accounts) knownMAC(a Account, issued time.Time) []byte {
 	mac := hmac.New(sha256.New, s.key[:])
 	mac.Write([]byte("latchkey known browser 1\n")) // apart from other uses of the key
 	mac.Write(a.ID[:])
-	binary.Write(mac, binary.BigEndian, issued.UnixNano())
-	binary.Write(mac, binary.BigEndian, a.PasswordChanged.UnixNano())
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(issued.UnixNano())))
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(a.PasswordChanged.UnixNano())))
 	return mac.Sum(nil)
 }
