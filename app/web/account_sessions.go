@@ -61,12 +61,13 @@ func browser(agent string) string {
 // endSession ends one session of the visitor's own. A key of somebody else's
 // session is the key of none.
 func (s *Site) endSession(c *fiber.Ctx, v Visitor) error {
-	var key sessions.Key
-	if n, err := hex.Decode(key[:], []byte(c.Params("key"))); err != nil || n != len(key) {
+	decoded, err := hex.DecodeString(c.Params("key"))
+	if err != nil || len(decoded) != len(sessions.Key{}) {
 		return fiber.ErrNotFound
 	}
+	key := sessions.Key(decoded)
 	here := key == s.sessions.Key(c)
-	err := s.sessions.EndOne(sessions.Account(v.ID), key)
+	err = s.sessions.EndOne(sessions.Account(v.ID), key)
 	s.eventBy(c, v, "session ended", err)
 	if errors.Is(err, sessions.ErrEnded) {
 		return fiber.ErrNotFound

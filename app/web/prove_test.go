@@ -135,6 +135,11 @@ func TestSessionsAreSeenAndEnded(t *testing.T) {
 	if got := w.post("another", "/account/sessions/"+key+"/end", ""); got.status != 404 || status(first) != 200 {
 		t.Errorf("another ends it: %s", got)
 	}
+	for _, bad := range []string{key + "00", key[:62], key[:63], strings.Repeat("f", 64), strings.Repeat("0", 1000), "%2e%2e", "zz"} {
+		if got := w.post("owner", "/account/sessions/"+bad+"/end", ""); got.status != 404 || status(first) != 200 {
+			t.Errorf("the key %.70s: %v", bad, got)
+		}
+	}
 	if got := w.post("owner", "/account/sessions/"+key+"/end", ""); got.String() != "303 /account" {
 		t.Errorf("%s", got)
 	}
