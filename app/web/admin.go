@@ -49,7 +49,7 @@ func (s *Site) admin(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	p := adminPage{Page: s.page(c, v, "Back office"), Query: query, First: after == ""}
+	p := adminPage{Page: s.page(c, v, "Back office"), Query: shown(query), First: after == ""}
 	for _, a := range found.Accounts {
 		p.Rows = append(p.Rows, newAdminRow(a))
 	}
