@@ -32,6 +32,9 @@ var (
 const (
 	clients    = 16
 	checkEvery = 5 // kills from one check of the file to the next
+	// Activity is written a second later. Where the server always dies before,
+	// sessions end of age, as they should, and no kill meets a renewal.
+	longEvery = 6 // kills from one long life to the next
 )
 
 var binary string
@@ -111,7 +114,11 @@ func TestKill(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(10+random.IntN(200)) * time.Millisecond)
+		life := time.Duration(10+random.IntN(200)) * time.Millisecond
+		if kill%longEvery == 0 {
+			life += time.Duration(500+random.IntN(1000)) * time.Millisecond
+		}
+		time.Sleep(life)
 		close(killed)
 		if err := server.Kill(); err != nil {
 			t.Fatal(err)
