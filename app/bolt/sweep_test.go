@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,17 +15,20 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	db := openTest(t)
 	now := time.Now()
 	const n = 3*sweepSlice + 7 // several slices, the last not full
+	var begun sync.WaitGroup
 	for i := range n {
 		at := now
 		if i%3 == 0 {
 			at = now.Add(-2 * time.Hour)
 		}
 		s := sessions.Session{Began: at, Seen: at}
-		go db.Begin(fmt.Sprint("id", i), "", s, nil) // gathered, for speed
+		begun.Go(func() { // gathered, for speed
+			if err := db.Begin(fmt.Sprint("id", i), "", s, nil); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	for db.count(t) < n {
-		time.Sleep(time.Millisecond)
-	}
+	begun.Wait()
 	removed, err := db.sweep(t.Context())
 	if err != nil {
 		t.Fatal(err)
