@@ -194,7 +194,7 @@ func TestPlainHTTPIsNotLedToHTTPS(t *testing.T) {
 	form := s.proof("Ada").Encode()
 	for _, proto := range []string{"", "http", "https"} {
 		plainly["X-Forwarded-Proto"] = proto
-		for _, path := range []string{"/login", "/signup", "/logout", "/account/password", "/account/delete", "/registrations", "/no-such-page", "/"} {
+		for _, path := range []string{"/login", "/signup", "/logout", "/account/password", "/account/delete", "/account/sessions/end-others", "/no-such-page", "/"} {
 			for _, c := range []*client{s.client(), ada} {
 				p := c.send(request{method: http.MethodPost, path: path, contentType: "application/x-www-form-urlencoded", body: form, header: plainly})
 				if p.status < 400 || p.header.Get("Location") != "" {

@@ -223,7 +223,8 @@ func TestNoHints(t *testing.T) {
 	fields := map[string]bool{"name": true, "password": true, "next": true, "old": true, "new": true, "proof": true, "sport": true}
 	forms := 0
 	for _, p := range []*page{
-		s.client().get("/login"), s.client().get("/signup"), s.client().get("/reset/" + secret).expect(http.StatusOK), ada.get("/account"), ada.get("/registrations"),
+		s.client().get("/login"), s.client().get("/signup"), s.client().get("/reset/" + secret).expect(http.StatusOK), ada.get("/account"),
+		ada.get("/registrations"),
 		s.client().tryLogin("Ada", "wrong"), ada.changePassword("wrong", another), ada.deleteAccount("wrong"), s.client().signUp("Ada", password),
 	} {
 		for _, tag := range []string{"input", "select", "textarea"} {
