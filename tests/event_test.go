@@ -182,13 +182,13 @@ func TestRefusalsAreLogged(t *testing.T) {
 		var record map[string]string
 		await(t, "the refusal to be logged", func() bool {
 			for _, r := range s.log.records()[before:] {
-				if r["msg"] == "request" {
+				if r["msg"] == "request" && r["ip"] == "127.0.5.1" { // lines of the login before may come late
 					record = r
 				}
 			}
 			return record != nil
 		})
-		if record["status"] != fmt.Sprint(test.status) || record["ip"] != "127.0.5.1" || record["id"] == "" || !strings.Contains(page.text(), record["id"]) {
+		if record["status"] != fmt.Sprint(test.status) || record["id"] == "" || !strings.Contains(page.text(), record["id"]) {
 			t.Errorf("%s: the log has %v", test.what, record)
 		}
 		// What a request is refused for before it is read has neither.

@@ -3,6 +3,8 @@ package bolt
 import (
 	"sync"
 	"time"
+
+	"go.etcd.io/bbolt"
 )
 
 // behind gathers what is written behind the visitor's back: nobody waits for it,
@@ -27,7 +29,7 @@ const (
 	// maxBehind is how many may wait. On a disk that is full or too slow the rest
 	// is dropped.
 	maxBehind = 1 << 15
-	// maxSlice is how many go into one transaction.
+	// maxSlice is how many of them go into one transaction.
 	maxSlice = 1024
 )
 
@@ -69,12 +71,8 @@ func (b *behind[T]) run() {
 			return
 		}
 		b.mu.Unlock()
-		for len(items) > 0 {
-			n := min(len(items), maxSlice)
-			if err := b.write(items[:n]); err != nil {
-				b.report(err)
-			}
-			items = items[n:]
+		if err := b.write(items); err != nil {
+			b.report(err)
 		}
 	}
 }
@@ -85,4 +83,17 @@ func (b *behind[T]) close() {
 	close(b.closing)
 	b.mu.Unlock()
 	b.idle.Wait()
+}
+
+// inSlices writes n things that were written behind, some in each transaction, so
+// that none who waits for a write waits long. A slice that fails does not keep the
+// others back. The error is that of the first.
+func (db *DB) inSlices(n int, write func(tx *bbolt.Tx, from, to int) error) (failed error) {
+	for from := 0; from < n; from += maxSlice {
+		err := db.writes.do(func(tx *bbolt.Tx) error { return write(tx, from, min(n, from+maxSlice)) })
+		if failed == nil {
+			failed = err
+		}
+	}
+	return failed
 }

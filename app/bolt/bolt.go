@@ -73,6 +73,7 @@ type DB struct {
 	*storage.Storage
 	limits   sessions.Limits
 	now      func() time.Time
+	readers  *readers
 	writes   *gatherer
 	renewals *behind[renewal]
 	events   *behind[accounts.Event]
@@ -125,11 +126,13 @@ func Open(path string, limits sessions.Limits) (*DB, error) {
 		}
 		return nil, explain(path, err)
 	}
+	readers := &readers{db: store.Conn()}
 	db := &DB{
 		Storage: store,
 		limits:  limits,
 		now:     time.Now,
-		writes:  newGatherer(store.Conn()),
+		readers: readers,
+		writes:  newGatherer(readers),
 		Report:  func(error) {},
 	}
 	report := func(err error) { db.Report(err) }
@@ -146,8 +149,18 @@ func (db *DB) Close() error {
 		db.renewals.close()
 		db.events.close()
 		db.writes.close()
+		db.readers.turn() // from here on none waits for another reader
 	})
 	return db.Storage.Close()
+}
+
+// Conn returns the file itself, for tests and tools. Whoever writes to it calls
+// Conn anew for each write, and lets nobody read through DB meanwhile: see
+// readers.
+func (db *DB) Conn() *bbolt.DB {
+	db.readers.turn()
+	db.readers.turn()
+	return db.Storage.Conn()
 }
 
 var (
@@ -328,8 +341,13 @@ func recovered(err *error) {
 
 // view runs f in a read transaction, as guard does. What f returns or keeps must
 // be copied: the memory of keys and values ends with the transaction.
-func (db *DB) view(f func(tx *bbolt.Tx) error) (err error) {
+func (db *DB) view(f func(tx *bbolt.Tx) error) error {
+	return db.read(func(r *reader) error { return f(r.tx) })
+}
+
+// read is view for what every page does.
+func (db *DB) read(f func(*reader) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer recovered(&err)
-	return db.Conn().View(f)
+	return db.readers.use(f)
 }

@@ -18,9 +18,11 @@ func (s Accounts) Note(e accounts.Event) { s.db.events.add(e) }
 
 // note writes events, and removes the oldest of an account that has too many.
 func (db *DB) note(events []accounts.Event) error {
-	return db.writes.do(func(tx *bbolt.Tx) error {
+	events = newest(events, accounts.EventsKept)
+	return db.inSlices(len(events), func(tx *bbolt.Tx, from, to int) error {
 		b := tx.Bucket(bucketEvents)
-		for _, e := range events {
+		noted := map[accounts.ID]bool{}
+		for _, e := range events[from:to] {
 			if tx.Bucket(bucketAccounts).Get(e.Account[:]) == nil {
 				continue
 			}
@@ -33,12 +35,29 @@ func (db *DB) note(events []accounts.Event) error {
 			if err := b.Put(k, encodeEvent(k, e)); err != nil {
 				return err
 			}
-			if err := dropOldest(b, e.Account[:], accounts.EventsKept); err != nil {
+			noted[e.Account] = true
+		}
+		for account := range noted {
+			if err := dropOldest(b, account[:], accounts.EventsKept); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// newest leaves the last keep events of each account, for the others would be
+// removed again at once.
+func newest(events []accounts.Event, keep int) []accounts.Event {
+	left := make([]accounts.Event, 0, len(events))
+	count := map[accounts.ID]int{}
+	for _, e := range slices.Backward(events) {
+		if count[e.Account]++; count[e.Account] <= keep {
+			left = append(left, e)
+		}
+	}
+	slices.Reverse(left)
+	return left
 }
 
 // dropOldest removes what lies under prefix but the last keep keys.

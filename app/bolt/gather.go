@@ -20,7 +20,7 @@ import (
 // A goroutine of its own for that would cost the lone writer two changes of
 // goroutine. bbolt's own Batch waits for company, which makes it slower still.
 type gatherer struct {
-	db *bbolt.DB
+	readers *readers
 
 	mu     sync.Mutex
 	queue  []*write // who waits for the next commit
@@ -48,8 +48,8 @@ const maxShared = 1024
 
 var errClosed = errors.New("the database is closed")
 
-func newGatherer(db *bbolt.DB) *gatherer {
-	g := &gatherer{db: db}
+func newGatherer(r *readers) *gatherer {
+	g := &gatherer{readers: r}
 	g.idle.L = &g.mu
 	return g
 }
@@ -124,7 +124,7 @@ func (g *gatherer) commit(batch []*write) {
 		var refused int
 		var refusal error
 		err := guard(func() error {
-			return g.db.Update(func(tx *bbolt.Tx) error {
+			return g.readers.commit(func(tx *bbolt.Tx) error {
 				for i, w := range batch {
 					if err := guard(func() error { return w.change(tx) }); err != nil {
 						refused, refusal = i, err

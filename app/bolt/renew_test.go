@@ -231,6 +231,24 @@ func TestEvents(t *testing.T) {
 	if got := events(db, bob); len(got) != 0 {
 		t.Errorf("Bob's: %v", got)
 	}
+	// Those on file make room for newer ones, and nobody's for another's.
+	for i := range 3 {
+		db.Accounts().Note(accounts.Event{Account: ann, At: now, What: fmt.Sprint(n + i)})
+		db.Accounts().Note(accounts.Event{Account: bob, At: now, What: fmt.Sprint(i)})
+	}
+	db.Close()
+	db = open(t, path, limits)
+	for whose, kept := range map[accounts.ID]struct{ count, last int }{ann: {accounts.EventsKept, n + 2}, bob: {3, 2}} {
+		got := events(db, whose)
+		if len(got) != kept.count {
+			t.Fatalf("%d events are kept, not %d", len(got), kept.count)
+		}
+		for i, e := range got {
+			if e.Account != whose || e.What != fmt.Sprint(kept.last-i) {
+				t.Fatalf("event %d is %+v, not %d", i, e, kept.last-i)
+			}
+		}
+	}
 	if got := events(db, accounts.ID{7}); len(got) != 0 {
 		t.Errorf("nobody's: %v", got)
 	}

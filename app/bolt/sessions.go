@@ -18,11 +18,16 @@ import (
 // the hash needs neither salt nor stretching.
 func key(id string) [sha256.Size]byte { return sha256.Sum256([]byte(id)) }
 
-// live returns the record under k if it has not expired, and the account that it
+// live is find in a transaction whose buckets are not opened yet.
+func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
+	return db.find(tx.Bucket(bucketSessions), tx.Bucket(bucketAccounts), k)
+}
+
+// find returns the record under k if it has not expired, and the account that it
 // belongs to, if any. The record shares the memory of the transaction. If either
 // cannot be read, that is sessions.ErrDamaged.
-func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
-	value := tx.Bucket(bucketSessions).Get(k)
+func (db *DB) find(inSessions, inAccounts *bbolt.Bucket, k []byte) (record, head, error) {
+	value := inSessions.Get(k)
 	if value == nil {
 		return record{}, head{}, sessions.ErrEnded
 	}
@@ -33,7 +38,7 @@ func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
 	if db.expired(r) {
 		return record{}, head{}, sessions.ErrEnded
 	}
-	owner, err := standing(tx, accountOf(value), r.password)
+	owner, err := standing(inAccounts, accountOf(value), r.password)
 	if errors.Is(err, ErrDamaged) {
 		err = fmt.Errorf("%w: %w", sessions.ErrDamaged, err)
 	}
@@ -43,11 +48,11 @@ func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
 // standing returns the account that a session belongs to if it still lets the
 // session be: it is there, enabled, and has the password, set at that time, that
 // proved it. Otherwise sessions.ErrEnded. A session of nobody stands by itself.
-func standing(tx *bbolt.Tx, account []byte, password time.Time) (head, error) {
+func standing(inAccounts *bbolt.Bucket, account []byte, password time.Time) (head, error) {
 	if sessions.Account(account) == (sessions.Account{}) {
 		return head{}, nil
 	}
-	value := tx.Bucket(bucketAccounts).Get(account)
+	value := inAccounts.Get(account)
 	if value == nil {
 		return head{}, sessions.ErrEnded
 	}
@@ -126,8 +131,8 @@ func (db *DB) expired(r record) bool {
 func (db *DB) Read(id string) (sessions.Session, error) {
 	k := key(id)
 	var s sessions.Session
-	err := db.view(func(tx *bbolt.Tx) error {
-		r, owner, err := db.live(tx, k[:])
+	err := db.read(func(in *reader) error {
+		r, owner, err := db.find(in.sessions, in.accounts, k[:])
 		if err == nil {
 			s = r.session()
 			s.Name, s.Admin = owner.name, owner.admin
@@ -153,7 +158,7 @@ func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error 
 		data:     data,
 	}
 	return db.writes.do(func(tx *bbolt.Tx) error {
-		if _, err := standing(tx, r.account[:], r.password); err != nil {
+		if _, err := standing(tx.Bucket(bucketAccounts), r.account[:], r.password); err != nil {
 			return err
 		}
 		if replaces != "" {
@@ -261,8 +266,8 @@ func (db *DB) Renew(id string, seen time.Time) { db.renewals.add(renewal{key(id)
 // renew writes renewals. One that comes after a logout finds no session, and one
 // that another has come before finds nothing to do.
 func (db *DB) renew(due []renewal) error {
-	return db.writes.do(func(tx *bbolt.Tx) error {
-		for _, d := range due {
+	return db.inSlices(len(due), func(tx *bbolt.Tx, from, to int) error {
+		for _, d := range due[from:to] {
 			r, _, err := db.live(tx, d.key[:])
 			if err != nil || d.seen.Sub(r.seen) < db.limits.Renewal() {
 				continue

@@ -16,7 +16,7 @@ import (
 // see BenchmarkSweep.
 const (
 	sweepSlice = 1000             // records looked at in one transaction
-	sweepRest  = 4                // rest this many times as long as a slice took
+	sweepRest  = 3                // rest this many times as long as a slice took
 	sweepEvery = 10 * time.Minute // from the end of one walk to the next
 )
 

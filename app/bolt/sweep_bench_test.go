@@ -29,9 +29,9 @@ var (
 
 // BenchmarkSweep measures how long the sweeper takes for a file of many sessions,
 // what it does to those who read meanwhile, and whether freed pages are used
-// again:
+// again. With -v it tells how far it is:
 //
-//	go test ./app/bolt -run '^$' -bench Sweep -timeout 2h -sessions 1000000
+//	go test ./app/bolt -run '^$' -bench Sweep -v -timeout 3h -sessions 10000000
 func BenchmarkSweep(b *testing.B) {
 	n := *sessionCount
 	path := filepath.Join(b.TempDir(), "x.db")
@@ -42,7 +42,7 @@ func BenchmarkSweep(b *testing.B) {
 	b.Cleanup(func() { db.Close() })
 	began := time.Now()
 	fillSessions(b, db, n)
-	load := newReaders(b, db)
+	load := newVisitors(b, db)
 	full := fileSize(b, path)
 	b.Logf("%d sessions filled in %.0f s, %d MiB", n, time.Since(began).Seconds(), full>>20)
 
@@ -66,8 +66,11 @@ func BenchmarkSweep(b *testing.B) {
 		took = time.Duration(float64(took) * float64(n/2) / float64(removed))
 	} else {
 		after := fileSize(b, path)
+		b.Logf("%d removed in %.0f s; reads p50 %v and p99 %v, without the sweeper %v and %v; %d MiB",
+			removed, took.Seconds(), with.p50, with.p99, without.p50, without.p99, after>>20)
 		for range 3 {
 			comeAndGo(b, db, n/20)
+			b.Logf("%d came and went: %d MiB", n/20, fileSize(b, path)>>20)
 		}
 		b.ReportMetric(float64(after)/float64(full), "size-swept")
 		b.ReportMetric(float64(fileSize(b, path))/float64(full), "size-steady")
@@ -157,20 +160,20 @@ func fillSessions(b *testing.B, db *DB, n int) {
 	})
 }
 
-// readers ask for pages at a steady pace while others log in, as visitors do.
-type readers struct {
+// visitors ask for pages at a steady pace while others log in, as visitors do.
+type visitors struct {
 	db  *DB
 	ids []string
 }
 
 const (
-	readersAtOnce = 4
-	readEvery     = time.Millisecond
-	loginEvery    = 20 * time.Millisecond
+	visitorsAtOnce = 4
+	readEvery      = time.Millisecond
+	loginEvery     = 20 * time.Millisecond
 )
 
-func newReaders(b *testing.B, db *DB) *readers {
-	r := &readers{db: db}
+func newVisitors(b *testing.B, db *DB) *visitors {
+	r := &visitors{db: db}
 	s := someone(b, db)
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -210,13 +213,13 @@ func someone(b *testing.B, db *DB) sessions.Session {
 type spans struct{ p50, p99 time.Duration }
 
 // run reads until ctx or the time ends, and returns how long a read took.
-func (r *readers) run(b *testing.B, ctx context.Context, most time.Duration) spans {
+func (r *visitors) run(b *testing.B, ctx context.Context, most time.Duration) spans {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	s := someone(b, r.db)
 	var group sync.WaitGroup
 	var failed atomic.Bool
-	all := make([][]time.Duration, readersAtOnce)
+	all := make([][]time.Duration, visitorsAtOnce)
 	for i := range all {
 		group.Go(func() {
 			random := mathrand.New(mathrand.NewPCG(uint64(i), 0))

@@ -27,10 +27,10 @@ import (
 )
 
 const (
-	rounds  = 7               // of every compared case
-	turn    = time.Second     // how long a case runs in a round
-	clients = 64              // connections at once, unless a case says otherwise
-	grace   = 5 * time.Second // for a process to stop
+	rounds  = 31                     // of every compared case
+	turn    = 250 * time.Millisecond // how long a case runs in a round: short, so that both meet the same weather
+	clients = 64                     // connections at once, unless a case says otherwise
+	grace   = 5 * time.Second        // for a process to stop
 )
 
 // TestMain serves as a comparison piece when it is started as one: it must be a
@@ -121,13 +121,20 @@ func start(b *testing.B, cmd *exec.Cmd) *process {
 			}
 		}
 	}
-	b.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		kill := time.AfterFunc(grace, func() { cmd.Process.Kill() })
-		defer kill.Stop()
-		cmd.Wait()
-	})
-	return &process{addr: addr, cmd: cmd, client: &fasthttp.HostClient{Addr: addr, MaxConns: 1024, NoDefaultUserAgentHeader: true}}
+	p := &process{addr: addr, cmd: cmd, client: &fasthttp.HostClient{Addr: addr, MaxConns: 1024, NoDefaultUserAgentHeader: true}}
+	b.Cleanup(p.stop)
+	return p
+}
+
+// stop ends the process, if it has not ended.
+func (p *process) stop() {
+	if p.cmd.ProcessState != nil {
+		return
+	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(grace, func() { p.cmd.Process.Kill() })
+	defer kill.Stop()
+	p.cmd.Wait()
 }
 
 // load sends requests over n connections for d and returns how many were
@@ -185,19 +192,27 @@ func preparePost(addr, path, form string, r *fasthttp.Request) {
 	r.SetBodyString(form)
 }
 
-// ratio runs both in turns and reports the median of a/b with its spread.
+// ratio runs both in turns and reports the median of a/b with its spread, from the
+// lower quartile to the upper, and the least and the most.
 func ratio(b *testing.B, name string, first, second func() float64) {
 	b.Helper()
 	first()
 	second() // both warm
 	var ratios, rates []float64
-	for range rounds {
-		x, y := first(), second()
+	for round := range rounds {
+		var x, y float64
+		if round%2 == 0 {
+			x, y = first(), second()
+		} else {
+			y, x = second(), first()
+		}
 		ratios, rates = append(ratios, x/y), append(rates, x)
 	}
 	slices.Sort(ratios)
 	slices.Sort(rates)
 	b.ReportMetric(ratios[rounds/2], name)
+	b.ReportMetric(ratios[rounds/4], name+"-q1")
+	b.ReportMetric(ratios[rounds*3/4], name+"-q3")
 	b.ReportMetric(ratios[0], name+"-min")
 	b.ReportMetric(ratios[rounds-1], name+"-max")
 	b.ReportMetric(rates[rounds/2], "req/s")

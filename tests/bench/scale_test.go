@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,9 @@ import (
 )
 
 var sizes = flag.String("sizes", "1000,100000", "how many sessions are on file, one figure for each case, the smallest first")
+
+// growthRounds are those of each case and size, of many requests each.
+const growthRounds = 7
 
 // perAccount is how many sessions each account has.
 const perAccount = 10
@@ -89,32 +93,44 @@ func fill(b *testing.B, n int) (path string) {
 // grown is a server on a file of some size.
 type grown struct {
 	*process
-	n       int
-	started time.Duration // to its first page
-	fileMiB float64
+	n       int // sessions
+	path    string
+	started []float64            // seconds from the start of a process to its first page
 	taken   map[string][]float64 // case → seconds of each
 }
 
 // BenchmarkGrowth shows how costs grow with the sessions on file. The sizes take
 // turns, so that the machine's drift cancels in the ratios.
 func BenchmarkGrowth(b *testing.B) {
-	var all []*grown
+	if _, err := build(); err != nil {
+		b.Fatal(err)
+	}
+	empty := &grown{path: filepath.Join(b.TempDir(), "empty.db")}
+	all := []*grown{}
 	for text := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < perAccount {
 			b.Fatalf("-sizes: %q", text)
 		}
-		path := fill(b, n)
 		began := time.Now()
-		p := latchkey(b, nil, "--database="+path)
-		p.answer(b, "/", "")
-		g := &grown{process: p, n: n, started: time.Since(began), taken: map[string][]float64{}}
-		info, err := os.Stat(path)
-		if err != nil {
-			b.Fatal(err)
+		all = append(all, &grown{n: n, path: fill(b, n), taken: map[string][]float64{}})
+		b.Logf("%d sessions filled in %.0f s", n, time.Since(began).Seconds())
+	}
+	for round := range growthRounds + 1 {
+		for _, g := range append([]*grown{empty}, all...) {
+			began := time.Now()
+			g.process = latchkey(b, nil, "--database="+g.path)
+			g.answer(b, "/", "")
+			if round > 0 { // the first one warms
+				g.started = append(g.started, time.Since(began).Seconds())
+			}
+			if round < growthRounds || g == empty {
+				g.stop()
+			}
 		}
-		g.fileMiB = float64(info.Size()) / (1 << 20)
-		all = append(all, g)
+	}
+	for _, g := range all {
+		g.signUp(b, "Newcomer")
 	}
 	// A visitor at random each time. What ends sessions ends those of the last
 	// tenth, which the others leave alone.
@@ -132,16 +148,21 @@ func BenchmarkGrowth(b *testing.B) {
 		{"sessions", 200, fasthttp.StatusOK, "GET", "/account", stays},
 		{"search", 100, fasthttp.StatusOK, "GET", "/admin?q=player+", func(*grown) int { return 0 }},
 		{"logout", 10, fasthttp.StatusSeeOther, "POST", "/logout", func(g *grown) int { ended[g]++; return g.n - ended[g] }},
+		{"login", 10, fasthttp.StatusSeeOther, "POST", "/login", nil}, // with a password
 	} {
-		for round := range rounds + 1 {
+		for round := range growthRounds + 1 {
 			for _, g := range all {
 				request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 				for range c.count {
 					request.Reset()
-					request.Header.SetMethod(c.method)
-					request.SetRequestURI(c.path)
-					request.Header.SetHost(g.addr)
-					request.Header.Set("Cookie", "__Host-session="+sessionID(c.who(g)))
+					if c.who == nil {
+						preparePost(g.addr, c.path, "name=newcomer&password="+url.QueryEscape(password), request)
+					} else {
+						request.Header.SetMethod(c.method)
+						request.SetRequestURI(c.path)
+						request.Header.SetHost(g.addr)
+						request.Header.Set("Cookie", "__Host-session="+sessionID(c.who(g)))
+					}
 					sent := time.Now()
 					if err := g.client.Do(request, response); err != nil || response.StatusCode() != c.status {
 						b.Fatalf("%s: %d, %v", c.name, response.StatusCode(), err)
@@ -153,7 +174,13 @@ func BenchmarkGrowth(b *testing.B) {
 			}
 		}
 	}
+	slices.Sort(empty.started)
+	b.Run("empty", func(b *testing.B) {
+		b.ReportMetric(quantile(empty.started, .5)*1e3, "ms-start")
+		b.ReportMetric(0, "ns/op")
+	})
 	for _, g := range all {
+		slices.Sort(g.started)
 		b.Run(strconv.Itoa(g.n), func(b *testing.B) {
 			for name, taken := range g.taken {
 				slices.Sort(taken)
@@ -163,9 +190,14 @@ func BenchmarkGrowth(b *testing.B) {
 				b.ReportMetric(quantile(taken, .5)/quantile(first, .5), name+"-p50-ratio")
 				b.ReportMetric(quantile(taken, .99)/quantile(first, .99), name+"-p99-ratio")
 			}
-			b.ReportMetric(float64(g.started.Microseconds())/1000, "ms-start")
-			b.ReportMetric(g.fileMiB, "MiB-file")
-			b.ReportMetric(residentMiB(b, g.cmd.Process.Pid), "MiB-resident")
+			info, err := os.Stat(g.path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(quantile(g.started, .5)*1e3, "ms-start")
+			b.ReportMetric(quantile(g.started, .5)/quantile(empty.started, .5), "start-ratio-to-empty")
+			b.ReportMetric(float64(info.Size())/(1<<20), "MiB-file")
+			b.ReportMetric(statusMiB(b, g.cmd.Process.Pid, "RssAnon:"), "MiB-memory") // without the file's own
 			b.ReportMetric(0, "ns/op")
 		})
 	}

@@ -78,9 +78,10 @@ type Server struct {
 	command *exec.Cmd
 	ended   chan struct{}
 
-	mu     sync.Mutex
-	faults []string // lines of the log that no run may have
-	last   []string // lines of the log
+	mu         sync.Mutex
+	faults     []string // lines of the log that no run may have
+	last       []string // lines of the log
+	goroutines int      // in the traces that a process wrote when it was quit
 }
 
 // Start runs a process and returns when it listens.
@@ -136,6 +137,10 @@ func (s *Server) note(line string) (addr string) {
 			break
 		}
 	}
+	// Go numbers goroutines from 1; what it shows as 0 is a thread of its own.
+	if strings.HasPrefix(line, "goroutine ") && !strings.HasPrefix(line, "goroutine 0 ") {
+		s.goroutines++
+	}
 	var record struct{ Msg, Addr string }
 	if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "listening" {
 		return record.Addr
@@ -183,6 +188,26 @@ func (s *Server) Kill() error {
 		return err
 	}
 	return s.wait()
+}
+
+// Quit ends the process as Go's runtime does on SIGQUIT, which writes where each
+// goroutine stands, and returns how many there were.
+func (s *Server) Quit() (goroutines int, err error) {
+	s.mu.Lock()
+	s.goroutines = 0
+	s.mu.Unlock()
+	if err := s.command.Process.Signal(syscall.SIGQUIT); err != nil {
+		return 0, err
+	}
+	if err := s.wait(); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.goroutines == 0 {
+		return 0, fmt.Errorf("it wrote of no goroutine: %s", strings.Join(s.last, "\n"))
+	}
+	return s.goroutines, nil
 }
 
 // Stop ends the process as an operator does, and returns an error unless it ends

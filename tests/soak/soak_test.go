@@ -8,6 +8,7 @@ package soak
 import (
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -53,55 +54,73 @@ func TestSoak(t *testing.T) {
 			server.Kill()
 		}
 	})
-	all := arrive(t, server)
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line := server.Line()
-	var done, wrong, logins atomic.Int64
-	began := time.Now()
-	var group sync.WaitGroup
-	for i := range atOnce {
-		group.Go(func() {
-			random := rand.New(rand.NewPCG(*seed, uint64(i)))
-			for mine := all[i*visitors/atOnce : (i+1)*visitors/atOnce]; done.Add(1) <= *requests && wrong.Load() < 10; {
-				v := mine[random.IntN(len(mine))]
-				v.browser.Line, v.random = line, random
-				in := v.in
-				if err := v.step(); err != nil {
-					wrong.Add(1)
-					t.Errorf("%s: %v", v.name, err)
-				}
-				if v.in && !in {
-					logins.Add(1)
-				}
-			}
-		})
-	}
-	ended := make(chan struct{})
-	go func() { group.Wait(); close(ended) }()
-	// As after the first minute, or a third of a short run.
-	early := sample(t, server, &done, ended)
-	<-ended
-	took := time.Since(began)
-	late := measure(t, server)
-	t.Logf("%d requests in %.0f s, %d logins, %d wrong answers", *requests, took.Seconds(), logins.Load(), wrong.Load())
+	s := &soak{server: server, all: arrive(t, server)}
+	// A process tells its goroutines only when it is quit. So one lives for the
+	// first minute, or a third of a short run, and another for all of it.
+	early, _ := s.life(t, *requests/3, time.Minute)
+	late, took := s.life(t, *requests, forever)
+	t.Logf("%d requests in %.0f s, %d logins, %d wrong answers", s.done.Load(), took.Seconds(), s.logins.Load(), s.wrong.Load())
 	t.Logf("after the first minute or third: %v", early)
 	t.Logf("at the end:                      %v", late)
 	// The hash of a password needs 19 MiB for a moment.
-	if late.memory > early.memory*3/2+32<<10 || late.files > early.files+10 || late.threads > early.threads+10 {
+	if late.memory > early.memory*3/2+32<<10 || late.files > early.files+10 || late.threads > early.threads+10 || late.goroutines > early.goroutines+10 {
 		t.Error("it has grown")
 	}
 	if faults := server.Faults(); len(faults) > 0 {
 		t.Errorf("faults:\n%s", strings.Join(faults, "\n"))
 	}
-	line.HangUp()
-	if err := server.Stop(); err != nil {
-		t.Error(err)
-	}
 	if output, code := server.Run("check"); code != 0 {
 		t.Errorf("latchkey check: exit code %d\n%s", code, output)
 	}
+}
+
+const forever = time.Duration(math.MaxInt64)
+
+// soak is who visits what, and how often.
+type soak struct {
+	server              *rig.Server
+	all                 []*visitor
+	done, wrong, logins atomic.Int64
+}
+
+// life starts a process, has the visitors make so many requests, or as many as
+// they can in that time, and returns what the process holds then, all of them
+// still connected.
+func (s *soak) life(t *testing.T, most int64, last time.Duration) (figures, time.Duration) {
+	t.Helper()
+	if err := s.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := s.server.Line()
+	defer line.HangUp()
+	var asked atomic.Int64
+	began := time.Now()
+	var group sync.WaitGroup
+	for i := range atOnce {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(*seed, uint64(i)))
+			for mine := s.all[i*visitors/atOnce : (i+1)*visitors/atOnce]; asked.Add(1) <= most && time.Since(began) < last && s.wrong.Load() < 10; s.done.Add(1) {
+				v := mine[random.IntN(len(mine))]
+				v.browser.Line, v.random = line, random
+				in := v.in
+				if err := v.step(); err != nil {
+					s.wrong.Add(1)
+					t.Errorf("%s: %v", v.name, err)
+				}
+				if v.in && !in {
+					s.logins.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	took := time.Since(began)
+	held := measure(t, s.server)
+	var err error
+	if held.goroutines, err = s.server.Quit(); err != nil {
+		t.Error(err)
+	}
+	return held, took
 }
 
 // arrive makes the accounts and logs them in. Most have no password and log in
@@ -151,13 +170,14 @@ func arrive(t *testing.T, server *rig.Server) []*visitor {
 
 // figures are what a process holds.
 type figures struct {
-	memory  int // KiB, without the file's own
-	threads int
-	files   int // open
+	memory     int // KiB, without the file's own
+	threads    int
+	goroutines int
+	files      int // open
 }
 
 func (f figures) String() string {
-	return fmt.Sprintf("%.1f MiB, %d threads, %d open files", float64(f.memory)/1024, f.threads, f.files)
+	return fmt.Sprintf("%.1f MiB, %d goroutines, %d threads, %d open files", float64(f.memory)/1024, f.goroutines, f.threads, f.files)
 }
 
 func measure(t *testing.T, server *rig.Server) (f figures) {
@@ -176,22 +196,4 @@ func measure(t *testing.T, server *rig.Server) (f figures) {
 	}
 	f.files = len(files)
 	return f
-}
-
-// sample measures when a third of the requests are done, or after a minute.
-func sample(t *testing.T, server *rig.Server, done *atomic.Int64, ended <-chan struct{}) figures {
-	t.Helper()
-	minute := time.After(time.Minute)
-	for {
-		select {
-		case <-minute:
-			return measure(t, server)
-		case <-ended:
-			return measure(t, server)
-		case <-time.After(20 * time.Millisecond):
-			if done.Load() > *requests/3 {
-				return measure(t, server)
-			}
-		}
-	}
 }
