@@ -148,7 +148,7 @@ func fillSessions(b *testing.B, db *DB, n int) {
 		owner := random.IntN(people)
 		owners[i] = uint64(owner)<<32 | uint64(i)
 		r := record{
-			account: sessions.Account(id(owner)), password: now, began: at, seen: at, proved: at, expires: at.Add(24*time.Hour),
+			account: sessions.Account(id(owner)), password: now, began: at, seen: at, proved: at, expires: at.Add(24 * time.Hour),
 			agent: []byte("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"), address: []byte("192.0.2.17"), data: make([]byte, 40),
 		}
 		k := key(i)
