@@ -77,6 +77,7 @@ type DB struct {
 	writes   *gatherer
 	renewals *behind[renewal]
 	events   *behind[accounts.Event]
+	moved    moved
 	closing  sync.Once
 
 	// Report is told of writes that failed behind everybody's back. It may be set

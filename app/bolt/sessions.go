@@ -239,7 +239,8 @@ func (db *DB) EndOne(account sessions.Account, session sessions.Key) error {
 // themselves, or returns sessions.ErrEnded.
 func (db *DB) Rotate(id, replaces string, proved time.Time) error {
 	k, old := key(id), key(replaces)
-	return db.writes.do(func(tx *bbolt.Tx) error {
+	db.moved.note(old, k, db.now())
+	err := db.writes.do(func(tx *bbolt.Tx) error {
 		r, _, err := db.live(tx, old[:])
 		if err != nil {
 			return err
@@ -252,6 +253,10 @@ func (db *DB) Rotate(id, replaces string, proved time.Time) error {
 		}
 		return putEncoded(tx, k[:], r.account, value)
 	})
+	if err != nil {
+		db.moved.forget(k)
+	}
+	return err
 }
 
 // renewal is a session that was seen.
@@ -330,18 +335,28 @@ func (db *DB) Set(id string, data []byte, exp time.Duration) error {
 	})
 }
 
-// Delete ends a session. That there is none is no error, and costs no commit.
+// Delete ends a session, also if it goes on under another id since a moment ago.
+// That there is none is no error, and costs no commit.
 func (db *DB) Delete(id string) error {
 	k := key(id)
 	var found bool
 	err := db.view(func(tx *bbolt.Tx) error {
-		found = tx.Bucket(bucketSessions).Get(k[:]) != nil
+		for _, k := range db.moved.chain(k) {
+			found = found || tx.Bucket(bucketSessions).Get(k[:]) != nil
+		}
 		return nil
 	})
 	if err != nil || !found {
 		return err
 	}
-	return db.writes.do(func(tx *bbolt.Tx) error { return dropSession(tx, k[:]) })
+	return db.writes.do(func(tx *bbolt.Tx) error {
+		for _, k := range db.moved.chain(k) { // anew, for it may have moved since
+			if err := dropSession(tx, k[:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Reset ends every session.

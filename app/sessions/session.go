@@ -212,6 +212,13 @@ func (s *Sessions) Renew(c *fiber.Ctx, noted time.Time) {
 // Key returns what the visitor's session is called in lists.
 func (s *Sessions) Key(c *fiber.Ctx) Key { return sha256.Sum256([]byte(s.id(c))) }
 
+// Here reports whether a list called the visitor's session so: now, or before
+// Prove gave it another id in this request.
+func (s *Sessions) Here(c *fiber.Ctx, key Key) bool {
+	given, ok := c.Locals(given{}).(given)
+	return key == s.Key(c) || ok && key == given.before
+}
+
 // Begin logs the visitor in to the account, which was proved with the password
 // set at that time. The session always gets a new id and the
 // one the browser had before is removed in the same write, so that an id which
@@ -261,12 +268,28 @@ func (s *Sessions) Prove(c *fiber.Ctx) error {
 	if err := s.store.Rotate(id, old, now); err != nil {
 		return fmt.Errorf("prove session: %w", err)
 	}
+	proved := given{before: s.Key(c), cookie: s.cookie}
+	proved.cookie.Value = id
+	proved.cookie.MaxAge = int(s.limits.Lifetime / time.Second)
+	c.Locals(given{}, proved)
 	c.Request().Header.SetCookie(s.cookie.Name, id)
-	given := s.cookie
-	given.Value = id
-	given.MaxAge = int(s.limits.Lifetime / time.Second)
-	c.Cookie(&given)
+	s.Give(c)
 	return nil
+}
+
+// given is the cookie that Prove has put into an answer, kept with the request.
+type given struct {
+	before Key // what the session was called
+	cookie fiber.Cookie
+}
+
+// Give puts the cookie of Prove into an answer that was begun anew, if there was a
+// Prove: the old id is dead, and without it the visitor would be logged out and
+// the session be nobody's.
+func (s *Sessions) Give(c *fiber.Ctx) {
+	if given, ok := c.Locals(given{}).(given); ok {
+		c.Cookie(&given.cookie)
+	}
 }
 
 // Open returns the visitor's session with its data, to read and to change; for

@@ -9,6 +9,7 @@ type accountPage struct {
 	Minimum  int    // characters of a password
 	Form     string // which form was refused: "password" or "delete"
 	Sessions []sessionRow
+	More     int // sessions that are not in the list
 	Events   []eventRow
 }
 
@@ -24,7 +25,7 @@ func (s *Site) account(c *fiber.Ctx, v Visitor) error {
 
 func (s *Site) accountPage(c *fiber.Ctx, v Visitor, refused string) (p accountPage, err error) {
 	p = accountPage{Page: s.page(c, v, "Account"), Minimum: s.settings.PasswordMin, Form: refused}
-	if p.Sessions, err = s.sessionRows(c, v.ID); err != nil {
+	if p.Sessions, p.More, err = s.sessionRows(c, v.ID); err != nil {
 		return p, err
 	}
 	p.Events, err = s.eventRows(v.ID)

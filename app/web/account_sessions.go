@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/hex"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -12,7 +13,8 @@ import (
 	"latchkey/app/sessions"
 )
 
-// sessionsShown is how many sessions of an account are listed, the newest.
+// sessionsShown is how many sessions of an account are listed: the newest, and
+// always the one that looks at the list.
 const sessionsShown = 100
 
 // sessionRow is one browser that is logged in.
@@ -25,25 +27,28 @@ type sessionRow struct {
 	Here    bool // it is the one that looks at the list
 }
 
-// sessionRows lists where an account is logged in (OWASP ASVS 7.5.2).
-func (s *Site) sessionRows(c *fiber.Ctx, id accounts.ID) ([]sessionRow, error) {
-	list, err := s.sessions.List(sessions.Account(id), sessionsShown)
+// sessionRows lists where an account is logged in (OWASP ASVS 7.5.2), and counts
+// what is not in the list.
+func (s *Site) sessionRows(c *fiber.Ctx, id accounts.ID) (rows []sessionRow, more int, err error) {
+	list, err := s.sessions.List(sessions.Account(id), math.MaxInt)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	here := s.sessions.Key(c)
-	rows := make([]sessionRow, len(list))
-	for i, one := range list {
-		rows[i] = sessionRow{
+	for _, one := range list {
+		if one.Key != here && len(rows) >= sessionsShown {
+			continue
+		}
+		rows = append(rows, sessionRow{
 			Key:     hex.EncodeToString(one.Key[:]),
 			Browser: browser(one.Agent),
 			Address: one.Address,
 			Began:   one.Began,
 			Seen:    one.Seen,
 			Here:    one.Key == here,
-		}
+		})
 	}
-	return rows, nil
+	return rows, len(list) - len(rows), nil
 }
 
 // browser says in plain words what a browser says of itself.
@@ -66,7 +71,10 @@ func (s *Site) endSession(c *fiber.Ctx, v Visitor) error {
 		return fiber.ErrNotFound
 	}
 	key := sessions.Key(decoded)
-	here := key == s.sessions.Key(c)
+	here := s.sessions.Here(c, key)
+	if here {
+		key = s.sessions.Key(c)
+	}
 	err = s.sessions.EndOne(sessions.Account(v.ID), key)
 	s.eventBy(c, v, "session ended", err)
 	if errors.Is(err, sessions.ErrEnded) {

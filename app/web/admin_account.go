@@ -11,6 +11,7 @@ type adminAccountPage struct {
 	Page
 	Account       adminRow
 	Sessions      []sessionRow
+	More          int // sessions that are not in the list
 	Actions       []action
 	Registrations []registrations.Registration
 }
@@ -27,7 +28,7 @@ func (s *Site) adminAccount(c *fiber.Ctx, v Visitor) error {
 	p := adminAccountPage{Page: s.page(c, v, a.Name.String()), Account: newAdminRow(a)}
 	p.Registrations, err = s.registrations.ListOf(a.ID)
 	if err == nil {
-		p.Sessions, err = s.sessionRows(c, a.ID)
+		p.Sessions, p.More, err = s.sessionRows(c, a.ID)
 	}
 	if err != nil {
 		return err
