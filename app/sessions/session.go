@@ -101,7 +101,8 @@ type Store interface {
 	Renew(id string, seen time.Time)
 	// Rotate gives a session, with its data, another id, and notes when the
 	// visitor proved themselves; or returns ErrEnded. Its limits stay those of
-	// its beginning.
+	// its beginning. Delete with the old id ends it for some time yet: a logout
+	// may be on its way.
 	Rotate(id, replaces string, proved time.Time) error
 
 	// List returns the sessions of an account that have not ended, those that

@@ -25,11 +25,14 @@ type provePage struct {
 
 type hiddenField struct{ Name, Value string }
 
-// askProof stands before a route that asks for a proof. It shows a form for the
+// provedLately reports whether the visitor need not prove themselves again.
+func (v Visitor) provedLately() bool { return time.Since(v.proved) < proofLasts }
+
+// askProof stands before what asks for a proof. It shows a form for the
 // password, which goes to the same address and holds what was posted there; with
 // the right password the visitor gets through as if nothing had been. A page that
 // was only to be looked at is asked for again afterwards.
-func (s *Site) askProof(c *fiber.Ctx, v Visitor, r route) error {
+func (s *Site) askProof(c *fiber.Ctx, v Visitor, serve handler) error {
 	if c.Method() != fiber.MethodPost {
 		return seeOther(c, "/prove?next="+url.QueryEscape(c.OriginalURL()))
 	}
@@ -57,7 +60,7 @@ func (s *Site) askProof(c *fiber.Ctx, v Visitor, r route) error {
 		return c.Render("prove", p)
 	}
 	v.proved = time.Now()
-	return r.serve(c, v)
+	return serve(c, v)
 }
 
 func (s *Site) provePage(c *fiber.Ctx, v Visitor, posted *fasthttp.Args) provePage {
@@ -78,7 +81,7 @@ func (s *Site) proveForm(c *fiber.Ctx, v Visitor) error {
 	if next == "" {
 		next = "/account"
 	}
-	if time.Since(v.proved) < proofLasts {
+	if v.provedLately() {
 		return seeOther(c, next)
 	}
 	p := provePage{Page: s.page(c, v, "Is it you?"), Post: "/prove", Fields: []hiddenField{{"next", next}}, Dev: s.settings.Dev}

@@ -63,6 +63,9 @@ func (s *Site) deregisterForm(c *fiber.Ctx, v Visitor) error {
 		s.eventBy(c, v, "deregistration", err, aboutRegistration(r)...)
 		return err
 	}
+	if r.Owner != v.ID && !v.provedLately() {
+		return s.askProof(c, v, s.deregisterForm)
+	}
 	owner, err := s.accounts.Get(r.Owner)
 	if err != nil {
 		return err
@@ -76,13 +79,20 @@ func (s *Site) deregisterForm(c *fiber.Ctx, v Visitor) error {
 	})
 }
 
-// deregister removes a registration for its owner or an administrator.
+// deregister removes a registration for its owner or an administrator, who must
+// have proved lately who they are, as everywhere in the back office.
 func (s *Site) deregister(c *fiber.Ctx, v Visitor) error {
 	id, err := registrations.ParseID(c.Params("id"))
 	if err != nil {
 		return err
 	}
-	r, err := s.registrations.Deregister(id, v.ID, v.Admin)
+	r, err := s.registrations.Get(id, v.ID, v.Admin)
+	if err == nil && r.Owner != v.ID && !v.provedLately() {
+		return s.askProof(c, v, s.deregister)
+	}
+	if err == nil {
+		r, err = s.registrations.Deregister(id, v.ID, v.Admin)
+	}
 	s.eventBy(c, v, "deregistration", err, aboutRegistration(r)...)
 	if err != nil {
 		return err

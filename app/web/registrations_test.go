@@ -193,3 +193,32 @@ func TestRemovedWithTheAccount(t *testing.T) {
 		t.Error("a registration of nobody")
 	}
 }
+
+// An administrator proves themselves again before doing it for somebody else; the
+// owner need not.
+//
+// ASVS 7.5.1
+func TestDeregisterForAnotherAsksForAProof(t *testing.T) {
+	w := newWorld(t)
+	for _, visitor := range []string{"owner", "administrator"} {
+		w.logInAt(visitor, time.Now().Add(stale))
+	}
+	path := "/registrations/" + w.registration("owner", "Football").String() + "/deregister"
+	before := w.file()
+	if got := w.get("administrator", path).String(); got != "303 /prove?next="+url.QueryEscape(path) {
+		t.Errorf("the form: %s", got)
+	}
+	for form, want := range map[string]int{"": 401, "proof=wrong": 401} {
+		if got := w.post("administrator", path, form); got.status != want || w.file() != before {
+			t.Errorf("%q: %s", form, got)
+		}
+	}
+	if got := w.post("owner", path, ""); got.String() != "303 /registrations" || len(w.sports("owner")) != 0 {
+		t.Errorf("the owner: %s", got)
+	}
+	path = "/registrations/" + w.registration("owner", "Football").String() + "/deregister"
+	got := w.post("administrator", path, url.Values{"proof": {password}}.Encode())
+	if got.String() != "303 "+adminAccount(w.ids["owner"]) || len(w.sports("owner")) != 0 {
+		t.Errorf("after the proof: %s", got)
+	}
+}

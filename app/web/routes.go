@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"net/url"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -132,8 +131,8 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 		}
 		return seeOther(c, "/login?next="+url.QueryEscape(c.OriginalURL()))
 	}
-	if r.who&proved != 0 && time.Since(v.proved) >= proofLasts {
-		return s.askProof(c, v, r)
+	if r.who&proved != 0 && !v.provedLately() {
+		return s.askProof(c, v, r.serve)
 	}
 	return r.serve(c, v)
 }
