@@ -56,7 +56,7 @@ func (s *Site) changePassword(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return s.refuseAccount(c, v, "password", err)
 	}
-	if err := s.begin(c, account); err != nil {
+	if err := s.beginAfter(c, account, "Your password is changed."); err != nil {
 		return err
 	}
 	s.flash(c, "password")

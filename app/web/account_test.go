@@ -96,6 +96,10 @@ func TestFaultAfterAPasswordChange(t *testing.T) {
 	if got.status != 500 || got.id != "" || len(got.header.Values("Set-Cookie")) > 0 {
 		t.Errorf("%d, %v", got.status, got.header)
 	}
+	// The page says what has come about, and nothing of the fault.
+	if !strings.Contains(got.body, "Your password is changed. But you could not be logged in.") || strings.Contains(got.body, "fire") {
+		t.Errorf("the page:\n%s", got.body)
+	}
 	if now := s.account("Ann"); now.PasswordChanged.Equal(ann.PasswordChanged) {
 		t.Error("the password is the old one")
 	}

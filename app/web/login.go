@@ -1,6 +1,8 @@
 package web
 
 import (
+	"fmt"
+
 	"github.com/gofiber/fiber/v2"
 
 	"latchkey/app/accounts"
@@ -70,4 +72,16 @@ func (s *Site) begin(c *fiber.Ctx, a accounts.Account) error {
 	}
 	s.cookies.known.set(c, s.accounts.Known(a), accounts.KnownFor)
 	return nil
+}
+
+// beginAfter is begin for what is done already and stays done, and of which the
+// visitor should read even if there is no session to go on with.
+func (s *Site) beginAfter(c *fiber.Ctx, a accounts.Account, done string) error {
+	err := s.begin(c, a)
+	if err == nil {
+		return nil
+	}
+	refusal, _ := explain(err)
+	refusal.Message = done + " But you could not be logged in. Please log in again in a moment."
+	return fmt.Errorf("%w %w", refusal, err)
 }

@@ -82,7 +82,10 @@ func explain(err error) (r *Refusal, fault error) {
 	var known *fiber.Error
 	switch {
 	case errors.As(err, &r):
-		return r, nil
+		if r.Status >= fiber.StatusInternalServerError {
+			fault = err
+		}
+		return r, fault
 	case errors.As(err, &rule):
 		return &Refusal{Status: statuses[rule.Kind], Message: rule.Message, RetryAfter: rule.RetryAfter}, nil
 	case errors.As(err, &known):

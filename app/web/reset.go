@@ -55,7 +55,7 @@ func (s *Site) reset(c *fiber.Ctx, v Visitor) error {
 		}
 		return c.Render("reset", p)
 	}
-	if err := s.begin(c, account); err != nil {
+	if err := s.beginAfter(c, account, "Your password is set."); err != nil {
 		return err
 	}
 	s.flash(c, "reset")

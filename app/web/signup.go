@@ -39,7 +39,7 @@ func (s *Site) signup(c *fiber.Ctx, v Visitor) error {
 		}
 		return c.Render("signup", p)
 	}
-	if err := s.begin(c, account); err != nil {
+	if err := s.beginAfter(c, account, "Your account is made."); err != nil {
 		return err
 	}
 	if next == "" {
