@@ -119,7 +119,7 @@ func TestSocketChangesNothing(t *testing.T) {
 func TestTextThatIsNone(t *testing.T) {
 	never := fake(func(context.Context, control.Request) (control.Answer, error) { panic("asked") })
 	client, _ := listen(t, filepath.Join(folder(t), "x.db"), never)
-	for _, o := range []control.Operator{client, control.NewDirect(nil, nil, "")} {
+	for _, o := range []control.Operator{client, control.NewDirect(nil, nil, nil, "")} {
 		for _, text := range []string{"a\xffb", strings.Repeat("a", 8<<10+1)} {
 			for _, r := range []control.Request{{Action: control.Show, Name: text}, {Action: control.Add, Password: text}, {Action: control.List, Search: text}} {
 				var refusal *accounts.Error
@@ -378,7 +378,7 @@ func whole(t *testing.T) (*bolt.DB, *accounts.Accounts, map[string]control.Opera
 	if err != nil {
 		t.Fatal(err)
 	}
-	direct := control.NewDirect(people, db, "https://example.com")
+	direct := control.NewDirect(people, db, db.Accounts(), "https://example.com")
 	client, log := listen(t, database, direct)
 	return db, people, map[string]control.Operator{"direct": direct, "socket": client}, log
 }
