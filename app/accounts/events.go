@@ -7,7 +7,7 @@ import "time"
 type Event struct {
 	Account ID
 	At      time.Time // UTC, to the millisecond
-	What    string    // as the log calls it: "login", "password change"
+	What    string    // as the log calls it: "login", "password change"; or one of those below
 	Outcome string    // as the log calls it: "done", "wrong"
 	Agent   string    // the browser's own words about itself; empty if another did it
 	Address string    // where it came from; empty likewise

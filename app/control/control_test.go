@@ -487,6 +487,60 @@ func TestActions(t *testing.T) {
 	}
 }
 
+// The owner of an account reads of what the operator did to it and what ended
+// their sessions, and of nothing that came to nothing.
+func TestOwnerIsTold(t *testing.T) {
+	for _, way := range []string{"direct", "socket"} {
+		t.Run(way, func(t *testing.T) {
+			db, people, operators, _ := whole(t)
+			ids := map[string]accounts.ID{}
+			for _, name := range []string{"Ann", "Bob"} {
+				a, err := people.Add(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids[name] = a.ID
+			}
+			if err := people.SetAdmin(ids["Bob"], true); err != nil { // one must be left
+				t.Fatal(err)
+			}
+			began := time.Now().Truncate(time.Millisecond)
+			for _, r := range []control.Request{
+				{Action: control.Show}, {Action: control.Logout}, {Action: control.Admin}, {Action: control.Admin, Off: true},
+				{Action: control.Reset}, {Action: control.Disable}, {Action: control.Reset}, {Action: control.Disable, Off: true},
+			} {
+				r.Name = "Ann"
+				_, err := operators[way].Do(t.Context(), r)
+				var refusal *accounts.Error
+				if err != nil && !errors.As(err, &refusal) {
+					t.Fatal(err)
+				}
+			}
+			want := []string{accounts.EventDisabled, accounts.EventResetLink, accounts.EventSessionsEnded} // the newest first
+			var events []accounts.Event
+			for deadline := time.Now().Add(10 * time.Second); len(events) < len(want) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+				var err error
+				if events, err = db.Accounts().Events(ids["Ann"]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var found []string
+			for _, e := range events {
+				found = append(found, e.What)
+				if e.Outcome != "done" || e.Agent+e.Address != "" || e.At.Before(began) || e.At.After(time.Now()) {
+					t.Errorf("%+v", e)
+				}
+			}
+			if !reflect.DeepEqual(found, want) {
+				t.Errorf("Ann reads of %q, want %q", found, want)
+			}
+			if events, err := db.Accounts().Events(ids["Bob"]); err != nil || len(events) > 0 {
+				t.Errorf("Bob reads of %+v, %v", events, err)
+			}
+		})
+	}
+}
+
 func TestListPages(t *testing.T) {
 	_, people, operators, _ := whole(t)
 	const n = 2*accounts.PageSize + 1
