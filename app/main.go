@@ -116,7 +116,7 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	if err != nil {
 		return listenError(settings.Addr, err)
 	}
-	stopControl := admit(settings.Database, control.NewDirect(people, db, settings.Origin), log)
+	stopControl := admit(settings.Database, control.NewDirect(people, db, db.Accounts(), settings.Origin), log)
 	defer stopControl()
 	log.Info("listening", "addr", ln.Addr().String(), "origin", settings.Origin, "dev", settings.Dev)
 

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/app/accounts"
 	"latchkey/app/bolt"
 	"latchkey/app/sessions"
 	"latchkey/config"
@@ -499,5 +500,35 @@ func TestOperatorProcess(t *testing.T) {
 	content, err := os.ReadFile(h.database)
 	if err != nil || bytes.Contains(content, []byte(password)) {
 		t.Errorf("the password is in the file, %v", err)
+	}
+}
+
+// What a command did is there for the owner of the account to read, although the
+// command that opened the file itself ended at once.
+func TestCommandsTellTheOwner(t *testing.T) {
+	for _, server := range []bool{true, false} {
+		h := newHouse(t)
+		h.done("add", "Ann")
+		if server {
+			h.serve()
+		}
+		h.done("logout", "Ann")
+		h.done("reset", "Ann")
+		if server {
+			h.stop()
+		}
+		db, err := bolt.Open(h.database, sessions.Limits{Idle: time.Hour, Lifetime: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ann, err := db.Accounts().ByName("ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		events, err := db.Accounts().Events(ann.ID)
+		if err != nil || len(events) != 2 || events[0].What != accounts.EventResetLink || events[1].What != accounts.EventSessionsEnded {
+			t.Errorf("server %t: %+v, %v", server, events, err)
+		}
+		db.Close()
 	}
 }

@@ -97,7 +97,7 @@ func reach(ctx context.Context, settings config.Settings, action control.Action)
 		db, people, openErr := open(settings)
 		switch {
 		case openErr == nil:
-			return control.NewDirect(people, db, settings.Origin), db.Close, nil
+			return control.NewDirect(people, db, db.Accounts(), settings.Origin), db.Close, nil
 		case !errors.Is(openErr, bolt.ErrInUse):
 			return nil, nil, openErr
 		case far:

@@ -7,10 +7,23 @@ import "time"
 type Event struct {
 	Account ID
 	At      time.Time // UTC, to the millisecond
-	What    string    // as the log calls it: "login", "password change"
+	What    string    // as the log calls it: "login", "password change"; or one of those below
 	Outcome string    // as the log calls it: "done", "wrong"
-	Agent   string    // the browser's own words about itself
-	Address string    // where it came from
+	Agent   string    // the browser's own words about itself; empty if another did it
+	Address string    // where it came from; empty likewise
+}
+
+// What an administrator or the operator does to an account. Its owner learns what
+// was done and when; by whom and from where is for the log alone.
+const (
+	EventSessionsEnded = "sessions ended by the administration"
+	EventDisabled      = "disabled by the administration"
+	EventResetLink     = "reset link by the administration"
+)
+
+// ByAdministration returns the event of one of these, done to an account now.
+func ByAdministration(id ID, what string) Event {
+	return Event{Account: id, At: time.Now(), What: what, Outcome: "done"}
 }
 
 const (

@@ -210,16 +210,18 @@ func TestEvents(t *testing.T) {
 		return list
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	const n = accounts.EventsKept + 20
+	// In figures, for they are a promise: the newest 50, for 90 days.
+	const kept, days = 50, 90 * 24 * time.Hour
+	const n = kept + 20
 	for i := range n {
 		db.Accounts().Note(accounts.Event{Account: ann, At: now, What: fmt.Sprint(i), Outcome: "done", Agent: "agent", Address: "192.0.2.1"})
 	}
-	db.Accounts().Note(accounts.Event{Account: bob, At: now.Add(-accounts.EventsFor), What: "too old"})
+	db.Accounts().Note(accounts.Event{Account: bob, At: now.Add(-days), What: "too old"})
 	db.Accounts().Note(accounts.Event{Account: accounts.ID{7}, At: now, What: "of nobody"})
 	db.Close() // waits for them
 	db = open(t, path, limits)
 	got := events(db, ann)
-	if len(got) != accounts.EventsKept {
+	if len(got) != kept {
 		t.Fatalf("%d events are kept", len(got))
 	}
 	for i, e := range got {
@@ -238,14 +240,14 @@ func TestEvents(t *testing.T) {
 	}
 	db.Close()
 	db = open(t, path, limits)
-	for whose, kept := range map[accounts.ID]struct{ count, last int }{ann: {accounts.EventsKept, n + 2}, bob: {3, 2}} {
+	for whose, left := range map[accounts.ID]struct{ count, last int }{ann: {kept, n + 2}, bob: {3, 2}} {
 		got := events(db, whose)
-		if len(got) != kept.count {
-			t.Fatalf("%d events are kept, not %d", len(got), kept.count)
+		if len(got) != left.count {
+			t.Fatalf("%d events are kept, not %d", len(got), left.count)
 		}
 		for i, e := range got {
-			if e.Account != whose || e.What != fmt.Sprint(kept.last-i) {
-				t.Fatalf("event %d is %+v, not %d", i, e, kept.last-i)
+			if e.Account != whose || e.What != fmt.Sprint(left.last-i) {
+				t.Fatalf("event %d is %+v, not %d", i, e, left.last-i)
 			}
 		}
 	}

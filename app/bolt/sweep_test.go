@@ -1,13 +1,18 @@
 package bolt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"go.etcd.io/bbolt"
+
+	"latchkey/app/accounts"
 	"latchkey/app/sessions"
 )
 
@@ -87,4 +92,69 @@ func (db *DB) count(t *testing.T) (n int) {
 	}
 	defer tx.Rollback()
 	return tx.Bucket(bucketSessions).Stats().KeyN
+}
+
+// Events go from the file after 90 days, without anybody asking for them, and not
+// before.
+func TestSweepGoesOnAndTakesOldEvents(t *testing.T) {
+	const day = 24 * time.Hour
+	// By the sweep alone: no visitor comes, and nobody looks at the list.
+	inBubble(t, sessions.Limits{Idle: time.Hour, Lifetime: 24 * time.Hour}, func(t *testing.T, db *DB) {
+		now := time.Now()
+		ann := accounts.Account{ID: accounts.ID{1}, Name: accounts.StoredName("Ann", "ann"), Created: now, PasswordChanged: now}
+		if err := db.Accounts().Create(ann); err != nil {
+			t.Fatal(err)
+		}
+		for _, days := range []int{91, 89, 1} {
+			db.Accounts().Note(accounts.Event{Account: ann.ID, At: now.Add(-time.Duration(days) * day), What: fmt.Sprint(days)})
+		}
+		begin(t, db, "visitor")
+		time.Sleep(2 * lingerBehind)
+		onFile := func(want ...string) {
+			t.Helper()
+			var found []string
+			if err := db.view(func(tx *bbolt.Tx) error {
+				return tx.Bucket(bucketEvents).ForEach(func(k, value []byte) error {
+					e, err := decodeEvent(k, value)
+					found = append(found, e.What)
+					return err
+				})
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(found, want) {
+				t.Errorf("after %s the file has the events %q, want %q", time.Since(now), found, want)
+			}
+		}
+		onFile("91", "89", "1")
+
+		ctx, stop := context.WithCancel(t.Context())
+		stopped, removals := make(chan bool), 0
+		go func() {
+			defer close(stopped)
+			db.Sweep(ctx, func(removed int, err error) {
+				if removals += removed; err != nil {
+					t.Error(err)
+				}
+			})
+		}()
+		synctest.Wait()
+		onFile("89", "1")
+		if n := db.count(t); n != 1 {
+			t.Errorf("%d sessions after the first walk", n)
+		}
+		time.Sleep(time.Hour + 2*sweepEvery)
+		if n := db.count(t); n != 0 {
+			t.Error("a session that has expired since is on file")
+		}
+		time.Sleep(time.Until(now.Add(day - time.Minute)))
+		onFile("89", "1")
+		time.Sleep(2 * sweepEvery)
+		onFile("1")
+		stop()
+		<-stopped
+		if removals != 3 {
+			t.Errorf("it reports %d removals", removals)
+		}
+	})
 }

@@ -119,7 +119,7 @@ func TestSocketChangesNothing(t *testing.T) {
 func TestTextThatIsNone(t *testing.T) {
 	never := fake(func(context.Context, control.Request) (control.Answer, error) { panic("asked") })
 	client, _ := listen(t, filepath.Join(folder(t), "x.db"), never)
-	for _, o := range []control.Operator{client, control.NewDirect(nil, nil, "")} {
+	for _, o := range []control.Operator{client, control.NewDirect(nil, nil, nil, "")} {
 		for _, text := range []string{"a\xffb", strings.Repeat("a", 8<<10+1)} {
 			for _, r := range []control.Request{{Action: control.Show, Name: text}, {Action: control.Add, Password: text}, {Action: control.List, Search: text}} {
 				var refusal *accounts.Error
@@ -378,7 +378,7 @@ func whole(t *testing.T) (*bolt.DB, *accounts.Accounts, map[string]control.Opera
 	if err != nil {
 		t.Fatal(err)
 	}
-	direct := control.NewDirect(people, db, "https://example.com")
+	direct := control.NewDirect(people, db, db.Accounts(), "https://example.com")
 	client, log := listen(t, database, direct)
 	return db, people, map[string]control.Operator{"direct": direct, "socket": client}, log
 }
@@ -482,6 +482,60 @@ func TestActions(t *testing.T) {
 			refused(control.Request{Action: control.Show, Name: bob}, accounts.ErrNotFound)
 			if text := log.String(); strings.Contains(text, password) || strings.Contains(text, secret) {
 				t.Errorf("a secret is in the log:\n%s", text)
+			}
+		})
+	}
+}
+
+// The owner of an account reads of what the operator did to it and what ended
+// their sessions, and of nothing that came to nothing.
+func TestOwnerIsTold(t *testing.T) {
+	for _, way := range []string{"direct", "socket"} {
+		t.Run(way, func(t *testing.T) {
+			db, people, operators, _ := whole(t)
+			ids := map[string]accounts.ID{}
+			for _, name := range []string{"Ann", "Bob"} {
+				a, err := people.Add(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids[name] = a.ID
+			}
+			if err := people.SetAdmin(ids["Bob"], true); err != nil { // one must be left
+				t.Fatal(err)
+			}
+			began := time.Now().Truncate(time.Millisecond)
+			for _, r := range []control.Request{
+				{Action: control.Show}, {Action: control.Logout}, {Action: control.Admin}, {Action: control.Admin, Off: true},
+				{Action: control.Reset}, {Action: control.Disable}, {Action: control.Reset}, {Action: control.Disable, Off: true},
+			} {
+				r.Name = "Ann"
+				_, err := operators[way].Do(t.Context(), r)
+				var refusal *accounts.Error
+				if err != nil && !errors.As(err, &refusal) {
+					t.Fatal(err)
+				}
+			}
+			want := []string{accounts.EventDisabled, accounts.EventResetLink, accounts.EventSessionsEnded} // the newest first
+			var events []accounts.Event
+			for deadline := time.Now().Add(10 * time.Second); len(events) < len(want) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+				var err error
+				if events, err = db.Accounts().Events(ids["Ann"]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var found []string
+			for _, e := range events {
+				found = append(found, e.What)
+				if e.Outcome != "done" || e.Agent+e.Address != "" || e.At.Before(began) || e.At.After(time.Now()) {
+					t.Errorf("%+v", e)
+				}
+			}
+			if !reflect.DeepEqual(found, want) {
+				t.Errorf("Ann reads of %q, want %q", found, want)
+			}
+			if events, err := db.Accounts().Events(ids["Bob"]); err != nil || len(events) > 0 {
+				t.Errorf("Bob reads of %+v, %v", events, err)
 			}
 		})
 	}

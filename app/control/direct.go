@@ -15,10 +15,18 @@ type Sessions interface {
 	EndAll(sessions.Account) error
 }
 
+// Events is what Direct needs of the store of events.
+type Events interface {
+	// Note keeps an event for the owner of the account, without waiting for the
+	// disk. It is on file when the database is closed, at the latest.
+	Note(accounts.Event)
+}
+
 // Direct is the Operator in the process that holds the database.
 type Direct struct {
 	accounts *accounts.Accounts
 	sessions Sessions
+	events   Events
 	origin   string
 }
 
@@ -26,8 +34,8 @@ var _ Operator = (*Direct)(nil)
 
 // NewDirect returns an Operator on what an open database keeps. Links begin with
 // origin.
-func NewDirect(accounts *accounts.Accounts, sessions Sessions, origin string) *Direct {
-	return &Direct{accounts: accounts, sessions: sessions, origin: origin}
+func NewDirect(accounts *accounts.Accounts, sessions Sessions, events Events, origin string) *Direct {
+	return &Direct{accounts: accounts, sessions: sessions, events: events, origin: origin}
 }
 
 // Do does what the request asks. Beside an error the answer holds at most the
@@ -75,11 +83,28 @@ func (d *Direct) do(ctx context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return answer, err
 	}
+	if what := told(r); what != "" {
+		d.events.Note(accounts.ByAdministration(a.ID, what))
+	}
 	if a, err = d.accounts.Get(a.ID); err != nil {
 		return answer, err
 	}
 	answer.Account = describe(a)
 	return answer, nil
+}
+
+// told returns the event that the owner of an account reads of after the request,
+// or nothing.
+func told(r Request) string {
+	switch {
+	case r.Action == Logout:
+		return accounts.EventSessionsEnded
+	case r.Action == Disable && !r.Off:
+		return accounts.EventDisabled
+	case r.Action == Reset:
+		return accounts.EventResetLink
+	}
+	return ""
 }
 
 func (d *Direct) add(ctx context.Context, r Request) (Answer, error) {

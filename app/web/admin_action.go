@@ -19,6 +19,7 @@ type action struct {
 	Danger bool   // it cannot be undone
 	fits   func(accounts.Account) bool
 	do     func(accounts.ID) error // nil for a reset, see adminReset
+	told   string                  // the event that the owner of the account reads of, or empty
 }
 
 // actions is all that can be done to an account. The store refuses what would
@@ -27,25 +28,32 @@ func (s *Site) actions() []action {
 	return []action{
 		{"end-sessions", "Log out everywhere", "All sessions of the account end at once. It can log in again.", false,
 			func(accounts.Account) bool { return true },
-			func(id accounts.ID) error { return s.sessions.EndAll(sessions.Account(id)) }},
+			func(id accounts.ID) error { return s.sessions.EndAll(sessions.Account(id)) },
+			accounts.EventSessionsEnded},
 		{"reset", "Reset password", "You get a link for the owner of the account to choose a new password with. The old password works until then.", false,
 			func(a accounts.Account) bool { return !a.Disabled },
-			nil},
+			nil,
+			accounts.EventResetLink},
 		{"make-admin", "Make administrator", "The account may use the back office from its next click on, and do there what you can do.", false,
 			func(a accounts.Account) bool { return !a.Admin },
-			func(id accounts.ID) error { return s.accounts.SetAdmin(id, true) }},
+			func(id accounts.ID) error { return s.accounts.SetAdmin(id, true) },
+			""},
 		{"unmake-admin", "Unmake administrator", "The account can no longer use the back office from its next click on.", false,
 			func(a accounts.Account) bool { return a.Admin },
-			func(id accounts.ID) error { return s.accounts.SetAdmin(id, false) }},
+			func(id accounts.ID) error { return s.accounts.SetAdmin(id, false) },
+			""},
 		{"disable", "Disable", "All sessions of the account end at once, and it cannot log in until it is enabled again. What belongs to it stays.", false,
 			func(a accounts.Account) bool { return !a.Disabled },
-			func(id accounts.ID) error { return s.accounts.SetDisabled(id, true) }},
+			func(id accounts.ID) error { return s.accounts.SetDisabled(id, true) },
+			accounts.EventDisabled},
 		{"enable", "Enable", "The account can log in again.", false,
 			func(a accounts.Account) bool { return a.Disabled },
-			func(id accounts.ID) error { return s.accounts.SetDisabled(id, false) }},
+			func(id accounts.ID) error { return s.accounts.SetDisabled(id, false) },
+			""},
 		{"remove", "Remove", "The account and everything that belongs to it is removed at once, for good.", true,
 			func(accounts.Account) bool { return true },
-			s.accounts.Remove},
+			s.accounts.Remove,
+			""},
 	}
 }
 
@@ -129,8 +137,13 @@ func (s *Site) refuseAction(c *fiber.Ctx, v Visitor, a accounts.Account, act act
 	return c.Render("confirm", p)
 }
 
+// adminEvent writes the line for an action, under the administrator's name, and
+// keeps for the owner of the account what was done to it.
 func (s *Site) adminEvent(c *fiber.Ctx, v Visitor, act action, a accounts.Account, err error) {
 	s.eventBy(c, v, "back office", err, slog.String("action", act.Name), slog.Any("account", a))
+	if err == nil && act.told != "" {
+		s.events.Note(accounts.ByAdministration(a.ID, act.told))
+	}
 }
 
 type adminResetPage struct {

@@ -81,6 +81,11 @@ var eventWords = map[string]string{
 	"password reset":       "New password by a link",
 	"session ended":        "One browser logged out",
 	"other sessions ended": "All other browsers logged out",
+	"deletion":             "Deletion of the account",
+
+	accounts.EventSessionsEnded: "All browsers logged out by the administration",
+	accounts.EventDisabled:      "Account disabled by the administration",
+	accounts.EventResetLink:     "Link for a new password made by the administration",
 }
 
 // eventRow is one line of what happened to an account.
@@ -88,8 +93,8 @@ type eventRow struct {
 	At      time.Time // UTC
 	Words   string
 	Failed  string // why it did not come about, or empty
-	Browser string
-	Address string
+	Browser string // empty with the address
+	Address string // where it came from, or empty if another did it
 }
 
 // failures say why something did not come about.
@@ -109,7 +114,10 @@ func (s *Site) eventRows(id accounts.ID) ([]eventRow, error) {
 	}
 	rows := make([]eventRow, len(events))
 	for i, e := range events {
-		rows[i] = eventRow{At: e.At, Words: eventWords[e.What], Failed: failures[e.Outcome], Browser: browser(e.Agent), Address: e.Address}
+		rows[i] = eventRow{At: e.At, Words: eventWords[e.What], Failed: failures[e.Outcome], Address: e.Address}
+		if e.Address != "" {
+			rows[i].Browser = browser(e.Agent)
+		}
 	}
 	return rows, nil
 }

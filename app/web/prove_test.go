@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// stale is longer ago than a proof lasts, and not longer than a session.
-const stale = -proofLasts - time.Minute
+// stale is longer ago than the 15 minutes that a proof lasts, and not longer than
+// a session.
+const stale = -16 * time.Minute
 
 var hiddenFields = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 
@@ -52,6 +53,27 @@ func TestStaleProof(t *testing.T) {
 	}
 	if w.file() != before {
 		t.Error("something has changed")
+	}
+}
+
+// A proof lasts 15 minutes, neither much shorter nor longer.
+func TestHowLongAProofLasts(t *testing.T) {
+	w := newWorld(t)
+	for ago, want := range map[time.Duration]struct {
+		page, prove string
+		action      int
+	}{
+		14 * time.Minute: {"200", "303 /account", 303},
+		16 * time.Minute: {"303 /prove?next=%2Fadmin", "200", 401},
+	} {
+		w.logInAt("administrator", time.Now().Add(-ago))
+		page, prove := w.get("administrator", "/admin").String(), w.get("administrator", "/prove").String()
+		if page != want.page || prove != want.prove {
+			t.Errorf("%s later the back office is %s and the proof %s, want %s and %s", ago, page, prove, want.page, want.prove)
+		}
+		if got := w.post("administrator", "/account/sessions/end-others", ""); got.status != want.action {
+			t.Errorf("%s later an action is %s, want %d", ago, got, want.action)
+		}
 	}
 }
 
