@@ -316,6 +316,7 @@ func (g page) below() (ids []uint64) {
 	if g.flags != pageBranch {
 		return nil
 	}
+	ids = make([]uint64, 0, g.count)
 	for i := range g.count {
 		if at := pageHead + (i+1)*elementSize; at <= len(g.body) {
 			ids = append(ids, native.Uint64(g.body[at-8:]))
