@@ -91,10 +91,15 @@ var _ sessions.Store = (*DB)(nil)
 // there: the folder 0700, the file 0600. Sessions are held to the limits. The
 // error is one line that says what is wrong and what to do.
 func Open(path string, limits sessions.Limits) (*DB, error) {
+	return open(path, limits, lookAtMost)
+}
+
+// open is Open, which looks at all pages of a file of up to most bytes.
+func open(path string, limits sessions.Limits, most int64) (*DB, error) {
 	if err := create(path); err != nil {
 		return nil, explain(path, err)
 	}
-	if err := inspect(path); err != nil {
+	if err := inspect(path, most); err != nil {
 		return nil, explain(path, err)
 	}
 	var store *storage.Storage
@@ -199,7 +204,7 @@ func create(path string) error {
 
 // inspect looks at a file before it is opened for writing, so that a foreign or
 // damaged one stays as it is.
-func inspect(path string) error {
+func inspect(path string, most int64) error {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() == 0 {
 		return err
@@ -207,17 +212,19 @@ func inspect(path string) error {
 	if info.Size() < int64(2*os.Getpagesize()) {
 		return errForeign // less than the two heads that bbolt writes first
 	}
-	return look(path, lookAtMost, ours)
+	return look(path, most, ours)
 }
 
 // lookAtMost is how large a file may be, in bytes, for all its pages to be looked
 // at whenever it is opened, which takes about half a second for so much. Of a
-// larger one a cut is seen, and damaged records are refused when they are read;
-// Check looks at its pages.
+// larger one only the pages that lead to others are looked at, and the list of
+// free ones, so that no reader goes round in a circle. A damaged leaf is refused
+// when it is read; Check looks at them all.
 const lookAtMost = 1 << 30
 
-// look lets f read the file in one transaction, if its pages are sound, or if it
-// is larger than most. Nobody writes it meanwhile: bbolt holds its lock.
+// look lets f read the file in one transaction, if its pages are sound: all of
+// them, or if it is larger than most, those that lead to others. Nobody writes it
+// meanwhile: bbolt holds its lock.
 func look(path string, most int64, f func(tx *bbolt.Tx) error) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -236,10 +243,8 @@ func look(path string, most int64, f func(tx *bbolt.Tx) error) error {
 		if err != nil {
 			return err
 		}
-		if info.Size() <= most {
-			if err := checkPages(file, info.Size()); err != nil {
-				return err
-			}
+		if err := checkPages(file, info.Size(), most); err != nil {
+			return err
 		}
 		return db.View(func(tx *bbolt.Tx) error {
 			// Pages beyond the end would be memory that faults when it is read.

@@ -89,14 +89,10 @@ type checker struct {
 }
 
 func (c *checker) all() error {
-	for _, name := range buckets {
-		if c.tx.Bucket(name) == nil {
-			// An older version did not have them all; the next start makes them.
-			return c.pages()
+	if meta := c.tx.Bucket(bucketMeta); meta != nil {
+		if key := meta.Get(keySigning); len(key) != 32 {
+			c.report.problem("the signing key has %d bytes", len(key))
 		}
-	}
-	if key := c.tx.Bucket(bucketMeta).Get(keySigning); len(key) != 32 {
-		c.report.problem("the signing key has %d bytes", len(key))
 	}
 	for _, walk := range []struct {
 		bucket []byte
@@ -113,7 +109,13 @@ func (c *checker) all() error {
 		{bucketRegistrationIDs, c.checkRegistrationID},
 		{bucketEvents, c.event},
 	} {
-		cursor := c.tx.Bucket(walk.bucket).Cursor()
+		bucket := c.tx.Bucket(walk.bucket)
+		if bucket == nil {
+			// An older version did not have them all; the next start makes them. One
+			// that was there and is missing, ours has refused.
+			continue
+		}
+		cursor := bucket.Cursor()
 		n := 0
 		for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
 			if n++; n%1000 == 0 && c.ctx.Err() != nil {
@@ -136,15 +138,36 @@ func (c *checker) pages() error {
 	return nil
 }
 
-// has returns an error unless the bucket has that value under key.
+// has returns an error unless the bucket has that value under key, or is missing
+// itself.
 func (c *checker) has(bucket, key, want []byte) error {
-	switch value := c.tx.Bucket(bucket).Get(key); {
+	b := c.tx.Bucket(bucket)
+	if b == nil {
+		return nil
+	}
+	switch value := b.Get(key); {
 	case value == nil:
 		return fmt.Errorf("it is not among the %s", bucket)
 	case want != nil && !bytes.Equal(value, want):
 		return fmt.Errorf("the %s lead elsewhere", bucket)
 	}
 	return nil
+}
+
+// get returns what the bucket has under key, or nil.
+func (c *checker) get(bucket, key []byte) []byte {
+	b := c.tx.Bucket(bucket)
+	if b == nil {
+		return nil
+	}
+	return b.Get(key)
+}
+
+func (c *checker) owner(id []byte) (accounts.Account, error) {
+	if c.tx.Bucket(bucketAccounts) == nil {
+		return accounts.Account{}, accounts.ErrNotFound
+	}
+	return account(c.tx, id)
 }
 
 func (c *checker) account(k, value []byte) error {
@@ -161,7 +184,11 @@ func (c *checker) account(k, value []byte) error {
 	}
 	// An administrator is entered without a value, which Get does not tell from
 	// none.
-	entry, _ := c.tx.Bucket(bucketAdmins).Cursor().Seek(k)
+	admins := c.tx.Bucket(bucketAdmins)
+	if admins == nil {
+		return nil
+	}
+	entry, _ := admins.Cursor().Seek(k)
 	if entered := bytes.Equal(entry, k); entered != (a.Admin && !a.Disabled) {
 		return errors.New("the administrators and its flags differ")
 	}
@@ -171,7 +198,7 @@ func (c *checker) account(k, value []byte) error {
 var errKey = errors.New("its key has a wrong length")
 
 func (c *checker) name(k, id []byte) error {
-	a, err := account(c.tx, id)
+	a, err := c.owner(id)
 	if err == nil && a.Name.Folded() != string(k) {
 		err = errors.New("it leads to an account of another name")
 	}
@@ -180,7 +207,7 @@ func (c *checker) name(k, id []byte) error {
 
 func (c *checker) administrator(k, _ []byte) error {
 	c.report.Administrators++
-	a, err := account(c.tx, k)
+	a, err := c.owner(k)
 	if err == nil && (!a.Admin || a.Disabled) {
 		err = errors.New("the account is none")
 	}
@@ -193,7 +220,7 @@ func (c *checker) session(k, value []byte) error {
 	if err != nil || r.account == (sessions.Account{}) {
 		return err
 	}
-	if _, err := account(c.tx, r.account[:]); err != nil {
+	if _, err := c.owner(r.account[:]); err != nil {
 		return fmt.Errorf("of the account %x: %w", r.account, err)
 	}
 	return c.has(bucketOwned, owned(r.account, k), nil)
@@ -204,7 +231,7 @@ func (c *checker) owned(k, _ []byte) error {
 		return errKey
 	}
 	id, session := k[:len(sessions.Account{})], k[len(sessions.Account{}):]
-	value := c.tx.Bucket(bucketSessions).Get(session)
+	value := c.get(bucketSessions, session)
 	if value == nil {
 		return errors.New("there is no such session")
 	}
@@ -220,14 +247,14 @@ func (c *checker) reset(k, value []byte) error {
 	if err := whole("a reset", k, value, resetSize); err != nil {
 		return err
 	}
-	if _, err := account(c.tx, value[5:21]); err != nil {
+	if _, err := c.owner(value[5:21]); err != nil {
 		return err
 	}
 	return c.has(bucketReset, value[5:21], k)
 }
 
 func (c *checker) accountReset(k, sum []byte) error {
-	value := c.tx.Bucket(bucketResets).Get(sum)
+	value := c.get(bucketResets, sum)
 	if err := whole("its reset", sum, value, resetSize); err != nil {
 		return err
 	}
@@ -241,7 +268,7 @@ func (c *checker) event(k, value []byte) error {
 	c.report.Events++
 	e, err := decodeEvent(k, value)
 	if err == nil {
-		_, err = account(c.tx, e.Account[:])
+		_, err = c.owner(e.Account[:])
 	}
 	return err
 }

@@ -11,17 +11,18 @@ import (
 	"os"
 )
 
-// checkPages reads every page of the file and returns an error that wraps
+// checkPages reads the pages of the file and returns an error that wraps
 // ErrDamaged unless they make up sound trees. It must come before bbolt reads
 // them: bbolt trusts the file, and a page that leads back to itself, a count that
 // is too large or a list of free pages that names one in use ends the process or
 // destroys what is whole, which no recover could catch. It does not look into
 // keys and values; those have checksums of their own.
 //
-// It reads the file once from start to end, as fast as the disk can, and needs
-// some ten bytes of memory for each page of 4 KiB. Nobody else may write the file
-// meanwhile.
-func checkPages(file io.ReaderAt, size int64) error {
+// It reads a file of up to most bytes once from start to end, as fast as the disk
+// can. Of a larger one it reads the pages that lead to others and the list of
+// free ones: see readBranches. It needs some ten bytes of memory for each page of
+// 4 KiB. Nobody else may write the file meanwhile.
+func checkPages(file io.ReaderAt, size, most int64) error {
 	h, err := readHead(file)
 	if err != nil {
 		return err
@@ -37,7 +38,11 @@ func checkPages(file io.ReaderAt, size int64) error {
 		seed:  maphash.MakeSeed(),
 	}
 	p.kinds[0], p.kinds[1] = kindHead, kindHead
-	for _, step := range []func() error{p.readFree, p.readAll, p.checkBuckets, p.checkReferences} {
+	read := p.readAll
+	if size > most {
+		read = p.readBranches
+	}
+	for _, step := range []func() error{p.readFree, p.referRoot, read, p.checkBuckets, p.checkReferences} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -53,6 +58,13 @@ type pages struct {
 	match   []uint64 // of each page: zero once its first key was met in the page above, too
 	seed    maphash.Seed
 	buckets []uint64 // the pages that have buckets
+	trees   []tree   // that begin where those lead
+}
+
+// tree is that of one bucket.
+type tree struct {
+	root uint64
+	all  bool // its leaves are to be read even where others are not
 }
 
 const (
@@ -62,8 +74,9 @@ const (
 	kindFreelist
 	kindLeaf
 	kindBranch
-	kindMore // belongs to the page before it
-	kindMask = 1<<3 - 1
+	kindMore   // belongs to the page before it
+	kindUnread // a leaf by its place, which was not looked at
+	kindMask   = 1<<3 - 1
 
 	flagReferred = 1 << 3 // another page leads to it
 	flagRoot     = 1 << 4 // it is the first of a tree: no page above it has its key
@@ -82,6 +95,8 @@ const (
 )
 
 var native = binary.NativeEndian
+
+const inUseTwice = "is lost, or in use and free at once"
 
 func damagedPage(id uint64, what string) error {
 	return fmt.Errorf("%w: page %d %s", ErrDamaged, id, what)
@@ -173,8 +188,8 @@ func (p *pages) take(id uint64, b []byte, kind byte) (page, error) {
 func (p *pages) readFree() error {
 	id := p.head.free
 	b := make([]byte, p.head.pageSize)
-	if _, err := p.file.ReadAt(b, int64(id)*int64(p.head.pageSize)); err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	if err := p.readPage(id, b); err != nil {
+		return err
 	}
 	g, err := p.take(id, b, kindFreelist)
 	if err != nil {
@@ -200,6 +215,12 @@ func (p *pages) readFree() error {
 	return nil
 }
 
+// referRoot notes that the head leads to the tree of buckets.
+func (p *pages) referRoot() error {
+	p.kinds[p.head.root] |= flagRoot
+	return p.refer(0, p.head.root)
+}
+
 // readAll looks at every page that is in use.
 func (p *pages) readAll() error {
 	size := int64(p.head.pageSize)
@@ -212,7 +233,7 @@ func (p *pages) readAll() error {
 		}
 		for i := range n {
 			if id := uint64(first + i); p.kinds[id]&kindMask == kindUnknown {
-				if err := p.readTreePage(id, buffer[i*size:(i+1)*size]); err != nil {
+				if _, err := p.readTreePage(id, buffer[i*size:(i+1)*size]); err != nil {
 					return err
 				}
 			}
@@ -221,7 +242,90 @@ func (p *pages) readAll() error {
 	return nil
 }
 
-func (p *pages) readTreePage(id uint64, b []byte) error {
+// readBranches looks at every page that leads to others, about one in 85, and so
+// makes sure that whoever follows them never goes round in a circle: bbolt would,
+// until the stack has no more room, which ends the process. Where the leaves
+// begin, the first of them tells. They are all equally deep: a page is split into
+// pages of its own depth, and merged with one of them, and a tree grows and
+// shrinks at its root.
+//
+// What is wrong with a leaf costs whoever reads it an error. That includes one
+// that says of itself that it leads to others: what bbolt then takes for the
+// number of a page is made of the lengths of a key and its value, and with any
+// value at all, page 1<<32 or later, 16 TiB from the start. Only among the
+// administrators, who have none, would it be an early page, which could lead back
+// there. So their leaves are read, too. A leaf with its own number and what some
+// other page that leads to others has would pass; neither a lost nor a misplaced
+// write leaves such a one, for the number is in the same page.
+func (p *pages) readBranches() error {
+	p.trees = append(p.trees, tree{p.head.root, true})
+	// Every page is referred to once at most, so this ends.
+	for len(p.trees) > 0 {
+		t := p.trees[0]
+		p.trees = p.trees[1:]
+		if err := p.readBranchesOf(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pages) readBranchesOf(t tree) error {
+	b := make([]byte, p.head.pageSize)
+	for level := []uint64{t.root}; len(level) > 0; {
+		var below []uint64
+		leaves := false
+		for i, id := range level {
+			if p.kinds[id]&kindMask != kindUnknown {
+				return damagedPage(id, inUseTwice)
+			}
+			if leaves && !t.all {
+				p.kinds[id] |= kindUnread
+				continue
+			}
+			if err := p.readPage(id, b); err != nil {
+				return err
+			}
+			g, err := p.readTreePage(id, b)
+			if err != nil {
+				return err
+			}
+			if i == 0 {
+				leaves = g.flags == pageLeaf
+			}
+			if leaves != (g.flags == pageLeaf) {
+				return damagedPage(id, "is not as deep as the others")
+			}
+			below = append(below, g.below()...)
+		}
+		level = below
+	}
+	return nil
+}
+
+// readPage reads the first part of page id, as long as a page.
+func (p *pages) readPage(id uint64, b []byte) error {
+	if _, err := p.file.ReadAt(b, int64(id)*int64(p.head.pageSize)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil
+}
+
+// below returns the pages that a page leads to, none if it is a leaf.
+func (g page) below() (ids []uint64) {
+	if g.flags != pageBranch {
+		return nil
+	}
+	ids = make([]uint64, 0, g.count)
+	for i := range g.count {
+		if at := pageHead + (i+1)*elementSize; at <= len(g.body) {
+			ids = append(ids, native.Uint64(g.body[at-8:]))
+		}
+	}
+	return ids
+}
+
+func (p *pages) readTreePage(id uint64, b []byte) (page, error) {
 	kind := byte(kindLeaf)
 	if native.Uint16(b[8:]) == pageBranch {
 		kind = kindBranch
@@ -230,16 +334,16 @@ func (p *pages) readTreePage(id uint64, b []byte) error {
 	p.kinds[id] = kindUnknown
 	g, err := p.take(id, b, kind)
 	if err != nil {
-		return err
+		return page{}, err
 	}
 	p.kinds[id] |= flags
 	switch g.flags {
 	case pageBranch:
-		return p.readBranch(g)
+		return g, p.readBranch(g)
 	case pageLeaf:
-		return p.readLeaf(g, true)
+		return g, p.readLeaf(g, true)
 	}
-	return damagedPage(id, "is of no kind")
+	return page{}, damagedPage(id, "is of no kind")
 }
 
 // refer notes that some page leads to another, which only one may.
@@ -314,7 +418,7 @@ func (p *pages) readLeaf(g page, buckets bool) error {
 		switch flags := native.Uint32(e); {
 		case flags == 0:
 		case flags == 1 && buckets:
-			if err := p.readBucket(g.id, g.body[end:end2]); err != nil {
+			if err := p.readBucket(g.id, key, g.body[end:end2]); err != nil {
 				return err
 			}
 		default:
@@ -329,7 +433,7 @@ const mostBuckets = 100
 
 // readBucket looks at the value of a bucket: its page, a number, and, where the
 // page is 0, a leaf.
-func (p *pages) readBucket(in uint64, value []byte) error {
+func (p *pages) readBucket(in uint64, name, value []byte) error {
 	if n := len(p.buckets); n == 0 || p.buckets[n-1] != in {
 		if n == mostBuckets {
 			return damagedPage(in, "has too many buckets")
@@ -344,6 +448,7 @@ func (p *pages) readBucket(in uint64, value []byte) error {
 			return err
 		}
 		p.kinds[root] |= flagRoot
+		p.trees = append(p.trees, tree{root, bytes.Equal(name, bucketAdmins)})
 		return nil
 	}
 	inline := value[16:]
@@ -358,10 +463,6 @@ func (p *pages) readBucket(in uint64, value []byte) error {
 // checkBuckets makes sure that buckets are where bbolt looks for them, and that
 // nothing else passes for one.
 func (p *pages) checkBuckets() error {
-	if err := p.refer(0, p.head.root); err != nil {
-		return err
-	}
-	p.kinds[p.head.root] |= flagRoot
 	within := map[uint64]bool{}
 	// Every page is referred to once at most, so this ends.
 	for open := []uint64{p.head.root}; len(open) > 0; {
@@ -374,14 +475,10 @@ func (p *pages) checkBuckets() error {
 			continue
 		}
 		b := make([]byte, p.head.pageSize)
-		if _, err := p.file.ReadAt(b, int64(id)*int64(p.head.pageSize)); err != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		if err := p.readPage(id, b); err != nil {
+			return err
 		}
-		for i := range p.parse(id, b).count {
-			if at := pageHead + (i+1)*elementSize; at <= len(b) {
-				open = append(open, native.Uint64(b[at-8:]))
-			}
-		}
+		open = append(open, p.parse(id, b).below()...)
 	}
 	for _, id := range p.buckets {
 		if !within[id] {
@@ -395,9 +492,12 @@ func (p *pages) checkBuckets() error {
 // that it knows it by its first key.
 func (p *pages) checkReferences() error {
 	for id, kind := range p.kinds {
+		if kind&kindMask == kindUnread {
+			continue
+		}
 		tree := kind&kindMask == kindLeaf || kind&kindMask == kindBranch
 		if referred := kind&flagReferred != 0; referred != tree {
-			return damagedPage(uint64(id), "is lost, or in use and free at once")
+			return damagedPage(uint64(id), inUseTwice)
 		}
 		if tree && kind&flagRoot == 0 && p.match[id] != 0 {
 			return damagedPage(uint64(id), "begins with another key than the page above says")

@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -72,7 +73,142 @@ func mustBeSound(t *testing.T, path, when string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := checkPages(file, info.Size()); err != nil {
-		t.Fatalf("%s: %v", when, err)
+	for _, most := range []int64{info.Size(), 0} {
+		if err := checkPages(file, info.Size(), most); err != nil {
+			t.Fatalf("%s, all pages up to %d bytes: %v", when, most, err)
+		}
+	}
+}
+
+// A page that leads to itself, or to one above it, would send bbolt round in a
+// circle until the stack has no more room: nothing could catch that. Of a file too
+// large to be looked at whole, it is found all the same.
+func TestPagesThatLeadBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "whole.db")
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			b, err := tx.CreateBucketIfNotExists(name)
+			if err != nil {
+				return err
+			}
+			for i := range uint64(20_000) {
+				// As an administrator: 16 bytes, and nothing.
+				k, v := binary.BigEndian.AppendUint64(make([]byte, 8), i), make([]byte, 200)
+				if string(name) == string(bucketAdmins) {
+					v = nil
+				} else if string(name) != string(bucketSessions) && i > 10 {
+					break
+				}
+				if err := b.Put(k, v); err != nil {
+					return err
+				}
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(keyFormat, format)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBeSound(t, path, "whole")
+	sessions := pathOf(t, path, bucketSessions)
+	admins := pathOf(t, path, bucketAdmins)
+	if len(sessions) < 3 || len(admins) < 2 {
+		t.Fatalf("the trees are too low: %d, %d", sessions, admins)
+	}
+	size := uint64(os.Getpagesize())
+	body := func(b []byte, id uint64) []byte { return b[id*size:][:size] }
+	leads := func(from, to uint64) func([]byte) {
+		return func(b []byte) { native.PutUint64(body(b, from)[pageHead+8:], to) }
+	}
+	last := len(sessions) - 1
+	for name, damage := range map[string]func(b []byte){
+		"to itself":              leads(sessions[last-1], sessions[last-1]),
+		"to its parent":          leads(sessions[last-1], sessions[last-2]),
+		"the first to itself":    leads(sessions[0], sessions[0]),
+		"to another bucket":      leads(sessions[last-1], admins[0]),
+		"to another's leaf":      leads(sessions[last-1], admins[1]),
+		"to a head":              leads(sessions[last-1], 1),
+		"beyond the end":         leads(sessions[last-1], 1<<40),
+		"to where no offset is":  leads(sessions[last-1], 1<<63),
+		"one less deep":          leads(sessions[0], sessions[last]),
+		"a branch called a leaf": func(b []byte) { native.PutUint16(body(b, sessions[last-1])[8:], pageLeaf) },
+		"an administrators' leaf called a branch": func(b []byte) {
+			native.PutUint16(body(b, admins[len(admins)-1])[8:], pageBranch)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.db")
+			b := bytes.Clone(whole)
+			damage(b)
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, most := range []int64{lookAtMost, 0} {
+				db, err := open(path, longLimits, most)
+				if err == nil {
+					db.Close()
+				}
+				if err == nil || err.Error() != "database "+path+" is damaged; put a backup in its place" {
+					t.Errorf("all pages up to %d bytes: %v", most, err)
+				}
+			}
+		})
+	}
+	// What bbolt makes of a leaf that says it leads on is an error, not a circle.
+	t.Run("a leaf called a branch", func(t *testing.T) {
+		b := bytes.Clone(whole)
+		native.PutUint16(body(b, sessions[last])[8:], pageBranch)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db, err := open(path, longLimits, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		err = db.view(func(tx *bbolt.Tx) error {
+			c := tx.Bucket(bucketSessions).Cursor()
+			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			}
+			return nil
+		})
+		if !errors.Is(err, ErrDamaged) {
+			t.Error(err)
+		}
+	})
+}
+
+// pathOf returns the pages from the first of a bucket to one of its last leaves.
+func pathOf(t *testing.T, path string, bucket []byte) (ids []uint64) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.View(func(tx *bbolt.Tx) error {
+		ids = []uint64{uint64(tx.Bucket(bucket).RootPage())}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for p := (&pages{}); ; {
+		below := p.parse(0, b[ids[len(ids)-1]*uint64(os.Getpagesize()):]).below()
+		if below == nil {
+			return ids
+		}
+		ids = append(ids, below[len(below)-1])
 	}
 }

@@ -1,6 +1,9 @@
 package bolt
 
-import "latchkey/app/accounts"
+import (
+	"latchkey/app/accounts"
+	"latchkey/app/registrations"
+)
 
 // checkRegistration checks a registration and that its id leads to it.
 func (c *checker) checkRegistration(k, value []byte) error {
@@ -12,7 +15,7 @@ func (c *checker) checkRegistration(k, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := account(c.tx, r.Owner[:]); err != nil {
+	if _, err := c.owner(r.Owner[:]); err != nil {
 		return err
 	}
 	return c.has(bucketRegistrationIDs, r.ID[:], k)
@@ -22,6 +25,9 @@ func (c *checker) checkRegistration(k, value []byte) error {
 func (c *checker) checkRegistrationID(k, _ []byte) error {
 	if len(k) != 16 {
 		return errKey
+	}
+	if c.tx.Bucket(bucketRegistrations) == nil {
+		return registrations.ErrNotFound
 	}
 	_, _, err := registration(c.tx, [16]byte(k))
 	return err
