@@ -20,7 +20,7 @@ func TestReadingWhileLoggingIn(t *testing.T) {
 	const rounds, readers, enough = 12, 6, 12
 	s := newTestSite(t)
 	old, bystander := s.login("Ada"), s.login("Ada") // two browsers of hers
-	var meanwhile atomic.Int64 // answers to what was under way with the login
+	var meanwhile atomic.Int64                       // answers to what was under way with the login
 	for range rounds {
 		var asked, stop atomic.Bool
 		var fresh atomic.Pointer[string] // once the login was answered
@@ -98,4 +98,17 @@ func TestReadingWhileLoggingIn(t *testing.T) {
 	if meanwhile.Load() == 0 {
 		t.Error("nothing was read while the login was under way")
 	}
+}
+
+// The first pages of all, at the same moment. Fiber has things that it makes at
+// the first one.
+func TestFirstPagesAtOnce(t *testing.T) {
+	s := newTestSite(t)
+	begin := make(chan struct{})
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() { <-begin; s.says("", "You are not logged in.") })
+	}
+	close(begin)
+	group.Wait()
 }

@@ -236,14 +236,14 @@ func testFullUnderLoad(t *testing.T, room room) {
 		n += f.acknowledged.Load()
 		return func() bool { return f.acknowledged.Load() >= n }
 	}
-	until("changes", acknowledged(200))
+	until("changes", acknowledged(100))
 	for range 2 {
 		room.fill(t, server)
-		enough := refused.Load() + 60
+		enough := refused.Load() + 40
 		until("refusals", func() bool { return refused.Load() >= enough })
 		people.mustBeIn(t, some)
 		room.clear(t, server)
-		until("changes again", acknowledged(400))
+		until("changes again", acknowledged(150))
 	}
 	close(stop)
 	group.Wait()

@@ -57,6 +57,7 @@ func (c *client) verifyGone(g *gone) error {
 	fresh := &account{name: g.name, cookies: []string{b.Cookie}}
 	err = errors.Join(
 		c.verifySessions(fresh),
+		c.verifyUneventful(fresh),
 		c.verifyRegistrations(fresh),
 	)
 	for _, cookie := range g.cookies {
@@ -72,6 +73,15 @@ func (c *client) verifyGone(g *gone) error {
 	}
 	g.cookies = fresh.cookies // the others have ended with one account, these with the next
 	return c.send(b, "/account/delete", nil, func() error { return nil })
+}
+
+// verifyUneventful looks for what happened to an account before its first login.
+func (c *client) verifyUneventful(a *account) error {
+	answer, err := c.browser(a.cookies[0]).Get("/account")
+	if n := bytes.Count(answer.Body, []byte(" UTC, ")); n > 1 {
+		err = fmt.Errorf("%d things have happened to it", n)
+	}
+	return err
 }
 
 // verifySessions compares the list of sessions with what the client remembers. It
