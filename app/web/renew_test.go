@@ -9,7 +9,8 @@ import (
 )
 
 // What no person asked for keeps no session alive: files, the stream of the dev
-// server, and whoever checks that the server is up, which has no cookie.
+// server, HEAD, what a browser fetches on a guess, and whoever checks that the
+// server is up, which has no cookie.
 //
 // ASVS 7.3.1
 func TestWhatRenewsNothing(t *testing.T) {
@@ -45,9 +46,29 @@ func TestWhatRenewsNothing(t *testing.T) {
 	if noted := s.store.noted.Load(); checked != 4 || reads != 0 || noted != 0 {
 		t.Errorf("%d routes and a visit without a cookie read %d sessions and renew %d", checked, reads, noted)
 	}
-	// A page does, and so the test would see it.
-	s.says(id, "You are not logged in.") // a session of nobody
-	if noted := s.store.noted.Load(); noted != 1 {
-		t.Errorf("a page renews %d", noted)
+	// A page does, and so the test would see it. The session is nobody's.
+	for _, test := range []struct {
+		request
+		renews int64
+	}{
+		{request{to: "HEAD /"}, 0},
+		{request{to: "HEAD /login"}, 0},
+		{request{to: "GET /", header: map[string]string{"Sec-Purpose": "prefetch"}}, 0},
+		{request{to: "GET /", header: map[string]string{"Sec-Purpose": "prefetch;prerender"}}, 0},
+		{request{to: "GET /login", header: map[string]string{"Purpose": "prefetch"}}, 0},
+		{request{to: "GET /", header: map[string]string{"Purpose": "", "Sec-Purpose": "x-prefetch"}}, 1},
+		{request{to: "GET /"}, 1},
+		{request{to: "POST /login"}, 1},
+	} {
+		s.store.noted.Store(0)
+		// What was noted in earnest would be due no more.
+		if err := s.store.DB.Begin(id, id, sessions.Session{Began: now, Seen: now.Add(-time.Hour)}, nil); err != nil {
+			t.Fatal(err)
+		}
+		test.id = id
+		got := s.send(test.request)
+		if noted := s.store.noted.Load(); noted != test.renews || got.status >= 500 || got.status == 303 {
+			t.Errorf("%s %v: status %d, renews %d", test.to, test.header, got.status, noted)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -114,7 +115,7 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if err != nil {
 		return err
 	}
-	if !v.seen.IsZero() {
+	if !v.seen.IsZero() && personal(c) {
 		s.sessions.Renew(c, v.seen)
 	}
 	switch who := r.who &^ proved; {
@@ -135,6 +136,16 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 		return s.askProof(c, v, r.serve)
 	}
 	return r.serve(c, v)
+}
+
+// personal reports whether a person may have made the request. Nobody reads the
+// answer to HEAD, and a browser that prefetches only guesses what its person
+// will open next: neither keeps a session from growing idle (OWASP ASVS 7.3.1).
+func personal(c *fiber.Ctx) bool {
+	// Sec-Purpose may go on, as in "prefetch;prerender"; older browsers send Purpose.
+	return c.Method() != fiber.MethodHead &&
+		!strings.HasPrefix(c.Get("Sec-Purpose"), "prefetch") &&
+		!strings.HasPrefix(c.Get("Purpose"), "prefetch")
 }
 
 // errNotAdministrator is for the log; the visitor reads that there is no such

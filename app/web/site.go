@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"latchkey/app/accounts"
 	"latchkey/app/registrations"
@@ -105,11 +106,20 @@ func New(o Options) (*Site, error) {
 	if err := s.route(); err != nil {
 		return nil, err
 	}
+	s.renderOnce()
 	server := s.app.Server()
 	server.Handler = s.known(s.app.Handler())
 	server.HeaderReceived = lastOfConnection
 	server.CloseOnShutdown = true // keep-alive connections would hold up Shutdown
 	return s, nil
+}
+
+// renderOnce has Fiber make the list of its apps, which it makes at the first
+// page it renders. Two first pages at the same moment would both write it.
+func (s *Site) renderOnce() {
+	c := s.app.AcquireCtx(&fasthttp.RequestCtx{})
+	defer s.app.ReleaseCtx(c)
+	_ = c.Render("", nil) // there is no such view; the list is made before that is found
 }
 
 // open loads views and static files: the embedded ones, or with --dev those on

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -20,6 +21,7 @@ type client struct {
 	made     int // accounts so far
 	accounts []*account
 	ended    []string // cookies of sessions that ended, the last few
+	gone     []*gone  // accounts that were removed, the last few
 	flight   *flight
 }
 
@@ -27,6 +29,13 @@ type account struct {
 	name, password string
 	cookies        []string        // of sessions that are logged in
 	sports         map[string]bool // registrations
+}
+
+// gone is an account that was removed. Its name is free, and whoever takes it has
+// nothing of what it had.
+type gone struct {
+	name    string
+	cookies []string
 }
 
 // flight is a change that was sent and not acknowledged. settle finds out after
@@ -39,6 +48,7 @@ const (
 	mostAccounts = 3
 	mostSessions = 4 // of one account
 	mostEnded    = 12
+	mostGone     = 2
 )
 
 // live makes changes at random until the server is killed. What fails before that
@@ -90,14 +100,21 @@ func (c *client) step() error {
 	return c.look(a)
 }
 
+// errRefused means that the server could not do something now, and did nothing.
+var errRefused = errors.New("refused for now")
+
 // send posts a change and takes its answer for its acknowledgement.
 func (c *client) send(b *rig.Browser, path string, form url.Values, settle func() error) error {
 	c.flight = &flight{settle}
+	had := b.Cookie
 	answer, err := b.Post(path, form.Encode())
 	if err != nil {
 		return err
 	}
 	c.flight = nil
+	if answer.Status == 503 && answer.RetryAfter != "" && b.Cookie == had {
+		return errRefused
+	}
 	if answer.Status != 303 {
 		return fmt.Errorf("POST %s: status %d: %.2000s", path, answer.Status, answer.Body)
 	}
@@ -215,6 +232,8 @@ func (c *client) remove(a *account) error {
 	cookies := slices.Clone(a.cookies)
 	forget := func() {
 		c.accounts = slices.DeleteFunc(c.accounts, func(other *account) bool { return other == a })
+		c.gone = append(c.gone, &gone{a.name, cookies})
+		c.gone = c.gone[max(0, len(c.gone)-mostGone):]
 	}
 	err := c.send(c.browser(cookies[0]), "/account/delete", url.Values{"password": {a.password}}, func() error {
 		return c.settleAll(a, cookies, forget)

@@ -3,9 +3,12 @@ package crash
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -163,6 +166,186 @@ func testFull(t *testing.T, room room) {
 	people.line = server.Line()
 	people.mustBeIn(t, len(people.cookies))
 	t.Logf("%d logins refused, %d acknowledged, none lost", people.refused, len(people.cookies))
+}
+
+// The clients of TestKill all change things at once while the room fills, is full,
+// and is there again. What was refused with 503 has not happened, pages go on, and
+// the same process takes every kind of change again.
+func TestFullDiskUnderLoad(t *testing.T) {
+	for name, make := range map[string]func(*testing.T) room{"small disk": smallDisk, "limited file": limitedFile} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testFullUnderLoad(t, make(t))
+		})
+	}
+}
+
+func testFullUnderLoad(t *testing.T, room room) {
+	folder := t.TempDir()
+	if err := rig.Views(folder); err != nil {
+		t.Fatal(err)
+	}
+	server := &rig.Server{
+		Binary:   binary,
+		Folder:   folder,
+		Database: filepath.Join(room.folder, "data", "latchkey.db"),
+		Args:     []string{"--dev"},
+		Prefix:   room.prefix,
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if server.Running() {
+			server.Kill()
+		}
+	}()
+	pid, line := server.PID(), server.Line()
+	people := &people{line: line}
+	var f figures
+	var refused atomic.Int64
+	var all []*client
+	for i := range 8 {
+		// The first two also sign up, which may leave an account behind a 503.
+		all = append(all, &client{number: i, figures: &f, random: rand.New(rand.NewPCG(uint64(i), 0))})
+	}
+	stop, failed := make(chan struct{}), make(chan struct{}, len(all))
+	var group sync.WaitGroup
+	for _, c := range all {
+		group.Go(func() {
+			if err := c.liveRefused(line, stop, &refused); err != nil {
+				t.Errorf("client %d: %v", c.number, err)
+				failed <- struct{}{}
+			}
+		})
+	}
+	// until has somebody new log in again and again, for their sessions take room
+	// for good.
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !done(); {
+			people.logIn(t)
+			if len(failed) > 0 || time.Now().After(deadline) {
+				close(stop)
+				group.Wait()
+				t.Fatalf("while waiting for %s, with %d refused: %v\n%s", what, refused.Load(), &f, server.Tail())
+			}
+		}
+	}
+	acknowledged := func(n int64) func() bool {
+		n += f.acknowledged.Load()
+		return func() bool { return f.acknowledged.Load() >= n }
+	}
+	until("changes", acknowledged(100))
+	for range 2 {
+		room.fill(t, server)
+		enough := refused.Load() + 40
+		until("refusals", func() bool { return refused.Load() >= enough })
+		people.mustBeIn(t, some)
+		room.clear(t, server)
+		until("changes again", acknowledged(150))
+	}
+	close(stop)
+	group.Wait()
+	if t.Failed() {
+		return
+	}
+	before := refused.Load()
+	for _, c := range all {
+		if err := errors.Join(c.verify(line), c.verifyAll(), c.everyKind(), c.verify(line), c.verifyAll()); err != nil {
+			t.Errorf("client %d, with room again: %v", c.number, err)
+		}
+	}
+	people.mustBeIn(t, some)
+	if refused.Load() != before || !server.Running() || server.PID() != pid {
+		t.Error("it is not the same process that has recovered")
+	}
+	if faults := server.Faults(); len(faults) > 0 {
+		t.Errorf("faults:\n%s", strings.Join(faults, "\n"))
+	}
+	line.HangUp()
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, server)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
+		if err := errors.Join(c.verify(server.Line()), c.verifyAll()); err != nil {
+			t.Errorf("client %d, after a restart: %v", c.number, err)
+		}
+	}
+	t.Logf("%d changes of clients refused; %v", refused.Load(), &f)
+}
+
+// liveRefused makes changes at random until it is stopped. What is refused must
+// leave everything as it was.
+func (c *client) liveRefused(line *rig.Line, stop <-chan struct{}, refused *atomic.Int64) error {
+	c.line = line
+	for {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		err := c.step()
+		if errors.Is(err, errRefused) {
+			refused.Add(1)
+			err = c.verifyAll()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// verifyAll looks at everything that the client has and changes nothing, so that
+// it needs no room. An account that was to be made may be there or not: it comes
+// before its session, by itself.
+func (c *client) verifyAll() error {
+	for _, a := range c.accounts {
+		if len(a.cookies) == 0 {
+			continue
+		}
+		for _, cookie := range a.cookies {
+			c.figures.checks.Add(1)
+			if in, err := c.isIn(cookie); err != nil || !in {
+				return fmt.Errorf("a session of %s is not logged in, %v", a.name, err)
+			}
+		}
+		err := errors.Join(
+			c.look(a),
+			c.verifySessions(a),
+			c.verifyRegistrations(a),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// everyKind makes each kind of change once. None may be refused.
+func (c *client) everyKind() error {
+	if err := c.newAccount(); err != nil {
+		return err
+	}
+	a := c.accounts[len(c.accounts)-1]
+	for _, change := range []func() error{
+		func() error { return c.logIn(a) },
+		func() error { return c.logIn(a) },
+		func() error { return c.logOut(a, 0) },
+		func() error { return c.endOthers(a) },
+		func() error { return c.addRegistration(a) },
+		func() error { return c.dropRegistration(a) },
+		func() error { return c.remove(a) },
+	} {
+		if err := change(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // people are accounts that log in one after the other.

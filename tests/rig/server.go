@@ -43,6 +43,7 @@ func Views(folder string) error {
 		"layout.html",
 		"index.html",
 		"login.html",
+		"account.html",
 		"error.html",
 		"registrations.html",
 	} {
