@@ -133,6 +133,8 @@ func TestDamage(t *testing.T) {
 			defer db.Close()
 			faults, err := use(db)
 			switch {
+			case err != nil && most == 0:
+				hidden++ // all that is promised then is that nobody goes round in a circle
 			case err != nil:
 				done <- err.Error()
 			case faults > 0:

@@ -45,6 +45,10 @@ func decodeRegistration(key, value []byte) (registrations.Registration, error) {
 	if err := whole("a registration", key, value, registrationSize); err != nil {
 		return registrations.Registration{}, err
 	}
+	// The account itself has a key that begins alike, and a checksum over it.
+	if len(value) != registrationSize || len(key) <= 16 {
+		return registrations.Registration{}, fmt.Errorf("%w: a registration of another form", ErrDamaged)
+	}
 	return registrations.Registration{
 		ID:    registrations.ID(value[5:21]),
 		Owner: accounts.ID(key[:16]),
