@@ -88,6 +88,30 @@ func limitedFile(t *testing.T) room {
 	}
 }
 
+// serveIn starts a server whose database is in the room, until the test ends.
+func serveIn(t *testing.T, room room, args ...string) *rig.Server {
+	folder := t.TempDir()
+	if err := rig.Views(folder); err != nil {
+		t.Fatal(err)
+	}
+	server := &rig.Server{
+		Binary:   binary,
+		Folder:   folder,
+		Database: filepath.Join(room.folder, "data", "latchkey.db"),
+		Args:     append([]string{"--dev"}, args...),
+		Prefix:   room.prefix,
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if server.Running() {
+			server.Kill()
+		}
+	})
+	return server
+}
+
 func TestFullDisk(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) room{"small disk": smallDisk, "limited file": limitedFile} {
 		t.Run(name, func(t *testing.T) {
@@ -99,25 +123,7 @@ func TestFullDisk(t *testing.T) {
 
 // testFull fills the room, twice, and has the server go on and recover.
 func testFull(t *testing.T, room room) {
-	folder := t.TempDir()
-	if err := rig.Views(folder); err != nil {
-		t.Fatal(err)
-	}
-	server := &rig.Server{
-		Binary:   binary,
-		Folder:   folder,
-		Database: filepath.Join(room.folder, "data", "latchkey.db"),
-		Args:     []string{"--dev", "--session-idle=20s"}, // renewals too find no room
-		Prefix:   room.prefix,
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if server.Running() {
-			server.Kill()
-		}
-	}()
+	server := serveIn(t, room, "--session-idle=20s") // renewals too find no room
 	line := server.Line()
 	people := &people{line: line}
 	for range 20 {
@@ -181,25 +187,7 @@ func TestFullDiskUnderLoad(t *testing.T) {
 }
 
 func testFullUnderLoad(t *testing.T, room room) {
-	folder := t.TempDir()
-	if err := rig.Views(folder); err != nil {
-		t.Fatal(err)
-	}
-	server := &rig.Server{
-		Binary:   binary,
-		Folder:   folder,
-		Database: filepath.Join(room.folder, "data", "latchkey.db"),
-		Args:     []string{"--dev"},
-		Prefix:   room.prefix,
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if server.Running() {
-			server.Kill()
-		}
-	}()
+	server := serveIn(t, room)
 	pid, line := server.PID(), server.Line()
 	people := &people{line: line}
 	var f figures
