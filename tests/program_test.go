@@ -507,7 +507,7 @@ func TestReadingChangesNothing(t *testing.T) {
 	before := sha256.Sum256(s.file())
 	clients := []*client{s.client(), ada}
 	junk := s.client()
-	junk.cookies[sessionCookie] = strings.Repeat("A", 43)
+	junk.cookies[sessionCookie] = strings.Repeat("A", 51)
 	for _, c := range append(clients, junk) {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			for _, path := range append(c.get("/").loads(), "/", "/login", "/signup", "/logout", "/account", "/account/password", "/account/delete", "/login?name=Eve", "/signup?"+s.proof("Eve").Encode(), "/logout?confirm=yes", "/no-such-page", "/robots.txt") {

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// ASVS 7.2.2, 7.2.3: 256 bits from a secure source, in 43 characters, never twice.
+// ASVS 7.2.2, 7.2.3: 256 bits from a secure source, in 43 characters, never twice. What follows them is the time.
 func TestSessionIDsAreLongAndNew(t *testing.T) {
 	t.Parallel()
 	s := newDevServer(t) // without passwords, each of which takes its time
 	s.start()
-	shape := regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	shape := regexp.MustCompile(`^[A-Za-z0-9_-]{51}$`)
 	seen := map[string]bool{}
 	columns := make([]map[byte]bool, 43)
 	for range 60 {
 		id := s.login("Ada").session()
 		if !shape.MatchString(id) {
-			t.Fatalf("an id of %d characters is not 43 of base64url", len(id))
+			t.Fatalf("an id of %d characters is not 51 of base64url", len(id))
 		}
 		if seen[id] {
 			t.Fatal("an id came twice")
@@ -36,7 +36,7 @@ func TestSessionIDsAreLongAndNew(t *testing.T) {
 			columns[i][id[i]] = true
 		}
 	}
-	// Nothing in the id stands still: no counter, no clock, no prefix. The last character holds four bits only.
+	// Nothing in these stands still: no counter, no prefix. The last of them holds four bits only.
 	for i, values := range columns {
 		if len(values) < 8 {
 			t.Errorf("character %d has only %d values in 60 ids", i, len(values))
@@ -128,7 +128,7 @@ func TestClientMadeIDIsNeverAdopted(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	for _, made := range []string{
-		strings.Repeat("A", 43), "x", strings.Repeat("A", 42), strings.Repeat("A", 44), strings.Repeat("-_", 30),
+		strings.Repeat("A", 51), "x", strings.Repeat("A", 50), strings.Repeat("A", 52), strings.Repeat("-_", 30),
 		"%00", "../../etc/passwd", `"quoted"`, strings.Repeat("é", 20), "name=Ada", "null", "0",
 	} {
 		c := s.client()
@@ -195,7 +195,7 @@ func TestOddCookies(t *testing.T) {
 		{"in another case of name", "__host-SESSION=" + id},
 		{"semicolons", ";;;=;=;" + sessionCookie + ";"},
 		{"a thousand cookies", strings.Repeat("a=b; ", 500)},
-		{"the hash for the id", sessionCookie + "=" + base64.RawURLEncoding.EncodeToString(sum(id))},
+		{"the hash for the id", sessionCookie + "=" + base64.RawURLEncoding.EncodeToString(sum(id)) + id[43:]},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			c := s.client()
@@ -328,8 +328,8 @@ func TestIDIsNeitherInTheFileNorInTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, form := range map[string][]byte{
-			"as it is": []byte(id), "decoded": raw, "in hex": []byte(hex.EncodeToString(raw)),
-			"in other base64": []byte(base64.RawStdEncoding.EncodeToString(raw)), "its first half": []byte(id[:22]),
+			"as it is": []byte(id), "decoded": raw[:32], "in hex": []byte(hex.EncodeToString(raw[:32])),
+			"in other base64": []byte(base64.RawStdEncoding.EncodeToString(raw[:32])), "its first half": []byte(id[:22]),
 		} {
 			if bytes.Contains(file, form) {
 				t.Errorf("the file holds an id %s", what)

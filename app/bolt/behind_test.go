@@ -140,7 +140,7 @@ func TestRenewalLosesToALogout(t *testing.T) {
 			t.Errorf("it lives: %v", err)
 		}
 		if err := db.view(func(tx *bbolt.Tx) error {
-			if k := key("out"); tx.Bucket(bucketSessions).Get(k[:]) != nil {
+			if k := sessions.KeyOf("out"); tx.Bucket(bucketSessions).Get(k[:]) != nil {
 				t.Error("it was written again")
 			}
 			return nil

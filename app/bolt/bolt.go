@@ -32,8 +32,8 @@ import (
 // no key can be taken for another's (OWASP ASVS 1.2.4).
 var (
 	bucketMeta     = []byte("latchkey")         // says that the file is ours, and how it is laid out
-	bucketSessions = []byte("sessions")         // SHA-256 of the id → record, see record
-	bucketOwned    = []byte("account sessions") // account's id, SHA-256 of the session's id → one byte, always 1
+	bucketSessions = []byte("sessions")         // sessions.Key → record, see record
+	bucketOwned    = []byte("account sessions") // account's id, sessions.Key → one byte, always 1; see owned.go
 	bucketAccounts = []byte("accounts")         // account's id → record, see encodeAccount
 	bucketNames    = []byte("names")            // folded name → account's id
 	bucketAdmins   = []byte("administrators")   // id of each administrator that is not disabled → nothing
@@ -50,8 +50,10 @@ var buckets = [][]byte{
 
 var (
 	keyFormat  = []byte("format")
-	format     = []byte("1")
+	format     = []byte("2")
+	formatOld  = []byte("1")           // sessions lay under the SHA-256 of their ids alone; opening it ends them
 	keySigning = []byte("signing key") // signs what browsers keep; made with the file
+	keyEntered = []byte("entered")     // version and checksum as in record, then a sessions.Key: see owned.go
 	keyBuckets = []byte("buckets")     // SHA-256 of the names of all buckets in the file, in order
 )
 
@@ -77,6 +79,7 @@ type DB struct {
 	writes   *gatherer
 	renewals *behind[renewal]
 	events   *behind[accounts.Event]
+	entries  *behind[struct{}] // of sessions in the lists of their accounts
 	moved    moved
 	closing  sync.Once
 
@@ -116,6 +119,11 @@ func open(path string, limits sessions.Limits, most int64) (*DB, error) {
 				}
 			}
 			meta := tx.Bucket(bucketMeta)
+			if bytes.Equal(meta.Get(keyFormat), formatOld) {
+				if err := dropAll(tx); err != nil {
+					return err
+				}
+			}
 			if meta.Get(keySigning) == nil {
 				key := make([]byte, 32)
 				rand.Read(key)
@@ -146,6 +154,8 @@ func open(path string, limits sessions.Limits, most int64) (*DB, error) {
 	// idle limit a second would be too long.
 	db.renewals = newBehind(min(lingerBehind, limits.Renewal()), db.renew, report)
 	db.events = newBehind(lingerBehind, db.note, report)
+	db.entries = newBehind(lingerBehind, db.enterAll, report)
+	db.entries.add(struct{}{}) // those before a kill
 	return db, nil
 }
 
@@ -154,6 +164,7 @@ func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.renewals.close()
 		db.events.close()
+		db.entries.close()
 		db.writes.close()
 		db.readers.turn() // from here on none waits for another reader
 	})
@@ -273,7 +284,7 @@ func sumOfNames(tx *bbolt.Tx) []byte {
 // ours returns an error unless the file is a database of ours.
 func ours(tx *bbolt.Tx) error {
 	if meta := tx.Bucket(bucketMeta); meta != nil {
-		if string(meta.Get(keyFormat)) != string(format) {
+		if f := meta.Get(keyFormat); !bytes.Equal(f, format) && !bytes.Equal(f, formatOld) {
 			return errors.New("was made by another version of Latchkey; use that version")
 		}
 		// A bucket whose name is damaged would be made anew in its place, and what

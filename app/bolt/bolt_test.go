@@ -34,11 +34,7 @@ func open(t testing.TB, path string, l sessions.Limits) *bolt.DB {
 
 func temp(t testing.TB) string { return filepath.Join(t.TempDir(), "data", "latchkey.db") }
 
-func newID() string {
-	var b [32]byte
-	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
+func newID() string { return sessions.NewID(time.Now()) }
 
 // begun returns a session of the account of that name, which is made if it is
 // not there.

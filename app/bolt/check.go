@@ -57,6 +57,9 @@ func Check(ctx context.Context, path string) (r Report, err error) {
 		if err := ours(tx); err != nil {
 			return err
 		}
+		if meta := tx.Bucket(bucketMeta); meta != nil && bytes.Equal(meta.Get(keyFormat), formatOld) {
+			return errors.New("was made by an older version of Latchkey; start this one once, which ends its sessions")
+		}
 		c := checker{ctx: ctx, tx: tx, report: &r}
 		return c.all()
 	})
@@ -92,6 +95,11 @@ func (c *checker) all() error {
 	if meta := c.tx.Bucket(bucketMeta); meta != nil {
 		if key := meta.Get(keySigning); len(key) != 32 {
 			c.report.problem("the signing key has %d bytes", len(key))
+		}
+		if value := meta.Get(keyEntered); value != nil {
+			if err := whole("how far sessions are entered", keyEntered, value, 5); err != nil {
+				c.report.problem("%v", err)
+			}
 		}
 	}
 	for _, walk := range []struct {
@@ -223,7 +231,10 @@ func (c *checker) session(k, value []byte) error {
 	if _, err := c.owner(r.account[:]); err != nil {
 		return fmt.Errorf("of the account %x: %w", r.account, err)
 	}
-	return c.has(bucketOwned, owned(r.account, k), nil)
+	if bytes.Compare(k, entered(c.tx)) >= 0 {
+		return nil
+	}
+	return c.has(bucketOwned, owned(r.account[:], k), nil)
 }
 
 func (c *checker) owned(k, _ []byte) error {

@@ -184,7 +184,7 @@ func TestDamagedRecordsOpenNothing(t *testing.T) {
 		ended  []int
 	}{
 		"a session": {func(t *testing.T, db *DB, _ accounts.ID) ([]byte, []byte) {
-			k := key(sessionID(1))
+			k := sessions.KeyOf(sessionID(1))
 			return bucketSessions, k[:]
 		}, []int{1}},
 		"an account": {func(t *testing.T, db *DB, id accounts.ID) ([]byte, []byte) {
@@ -228,7 +228,7 @@ func TestDamagedRecordsOpenNothing(t *testing.T) {
 				if err := db.Set(id, []byte("x"), 0); !errors.Is(err, ErrDamaged) {
 					t.Errorf("session %d is written over: %v", i, err)
 				}
-				if err := db.renew([]renewal{{key(id), time.Now().Add(time.Minute)}}); err != nil {
+				if err := db.renew([]renewal{{sessions.KeyOf(id), time.Now().Add(time.Minute)}}); err != nil {
 					t.Error(err)
 				}
 			}

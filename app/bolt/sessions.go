@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,10 +12,9 @@ import (
 	"latchkey/app/sessions"
 )
 
-// key returns what a session is kept under. Only the hash of the id is on disk,
-// so a stolen copy of the file logs nobody in. The id has 256 random bits, so
-// the hash needs neither salt nor stretching.
-func key(id string) [sha256.Size]byte { return sha256.Sum256([]byte(id)) }
+// Sessions are kept under sessions.KeyOf their ids. Only the hash of an id is on
+// disk, so a stolen copy of the file logs nobody in. The id has 256 random bits,
+// so the hash needs neither salt nor stretching.
 
 // live is find in a transaction whose buckets are not opened yet.
 func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
@@ -63,22 +61,19 @@ func standing(inAccounts *bbolt.Bucket, account []byte, password time.Time) (hea
 	return owner, err
 }
 
-// putSession writes r and enters it among the sessions of its account.
+// putSession writes a session that is there already.
 func putSession(tx *bbolt.Tx, k []byte, r record) error {
-	return putEncoded(tx, k, r.account, encode(k, r))
+	return putEncoded(tx, k, encode(k, r))
 }
 
-func putEncoded(tx *bbolt.Tx, k []byte, account sessions.Account, value []byte) error {
-	if account != (sessions.Account{}) {
-		// A value of one byte, for bbolt returns no value and an empty one alike.
-		if err := tx.Bucket(bucketOwned).Put(owned(account, k), []byte{1}); err != nil {
-			return err
-		}
-	}
-	return tx.Bucket(bucketSessions).Put(k, value)
+func putEncoded(tx *bbolt.Tx, k, value []byte) error {
+	b := tx.Bucket(bucketSessions)
+	// Sessions are added at the end, where half full pages would stay so.
+	b.FillPercent = 0.9
+	return b.Put(k, value)
 }
 
-// dropSession removes what putSession wrote, if it is there.
+// dropSession removes a session, if it is there.
 func dropSession(tx *bbolt.Tx, k []byte) error {
 	b := tx.Bucket(bucketSessions)
 	value := b.Get(k)
@@ -86,7 +81,7 @@ func dropSession(tx *bbolt.Tx, k []byte) error {
 		return nil
 	}
 	if r, err := decode(k, value); err == nil && r.account != (sessions.Account{}) {
-		if err := tx.Bucket(bucketOwned).Delete(owned(r.account, k)); err != nil {
+		if err := tx.Bucket(bucketOwned).Delete(owned(r.account[:], k)); err != nil {
 			return err
 		}
 	}
@@ -97,27 +92,21 @@ func dropSession(tx *bbolt.Tx, k []byte) error {
 func dropSessions(tx *bbolt.Tx, account []byte) error { return dropSessionsBut(tx, account, nil) }
 
 func dropSessionsBut(tx *bbolt.Tx, account, but []byte) error {
-	c := tx.Bucket(bucketOwned).Cursor()
 	var keys [][]byte // collected first: a cursor may not be trusted after a removal
-	for k, _ := c.Seek(account); bytes.HasPrefix(k, account); k, _ = c.Next() {
-		if !bytes.Equal(k[len(account):], but) {
+	for k := range sessionsOf(tx, account) {
+		if !bytes.Equal(k, but) {
 			keys = append(keys, bytes.Clone(k))
 		}
 	}
 	for _, k := range keys {
-		if err := tx.Bucket(bucketOwned).Delete(k); err != nil {
+		if err := tx.Bucket(bucketOwned).Delete(owned(account, k)); err != nil {
 			return err
 		}
-		if err := tx.Bucket(bucketSessions).Delete(k[len(account):]); err != nil {
+		if err := tx.Bucket(bucketSessions).Delete(k); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// owned returns the key that enters session k among those of its account.
-func owned(account sessions.Account, k []byte) []byte {
-	return append(append(make([]byte, 0, len(account)+len(k)), account[:]...), k...)
 }
 
 // expired reports whether r has passed what it was written with, or the limits
@@ -129,7 +118,7 @@ func (db *DB) expired(r record) bool {
 
 // Read returns the session with that id, or sessions.ErrEnded.
 func (db *DB) Read(id string) (sessions.Session, error) {
-	k := key(id)
+	k := sessions.KeyOf(id)
 	var s sessions.Session
 	err := db.read(func(in *reader) error {
 		r, owner, err := db.find(in.sessions, in.accounts, k[:])
@@ -145,7 +134,7 @@ func (db *DB) Read(id string) (sessions.Session, error) {
 // Begin writes a new session and removes the one it replaces, in one
 // transaction. It is on disk when Begin returns nil.
 func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error {
-	k, old := key(id), key(replaces)
+	k, old := sessions.KeyOf(id), sessions.KeyOf(replaces)
 	r := record{
 		account:  s.Account,
 		password: s.Password,
@@ -157,7 +146,7 @@ func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error 
 		address:  []byte(s.Address),
 		data:     data,
 	}
-	return db.writes.do(func(tx *bbolt.Tx) error {
+	return db.begin(func(tx *bbolt.Tx) error {
 		if _, err := standing(tx.Bucket(bucketAccounts), r.account[:], r.password); err != nil {
 			return err
 		}
@@ -166,13 +155,13 @@ func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error 
 				return err
 			}
 		}
-		return putSession(tx, k[:], r)
+		return addSession(tx, k[:], r.account, encode(k[:], r))
 	})
 }
 
 // Change replaces the data of a session, or returns sessions.ErrEnded.
 func (db *DB) Change(id string, data []byte) error {
-	k := key(id)
+	k := sessions.KeyOf(id)
 	return db.writes.do(func(tx *bbolt.Tx) error {
 		r, _, err := db.live(tx, k[:])
 		if err != nil {
@@ -186,15 +175,15 @@ func (db *DB) Change(id string, data []byte) error {
 // listMost is how many sessions of one account are looked at to list them.
 const listMost = 10_000
 
-// List returns at most limit sessions of an account, the newest first. They lie
-// in the order of their hashed ids, so all are read and then sorted; only of an
-// account with more than listMost are the newest not sure to be among them.
+// List returns at most limit sessions of an account, the newest first. They are
+// found in the order in which their ids were made, and a proof makes another id
+// for an older session: they are sorted by when they began. Of an account with
+// more than listMost, those whose ids are the newest are looked at.
 func (db *DB) List(account sessions.Account, limit int) (list []sessions.Session, err error) {
 	err = db.view(func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucketOwned).Cursor()
-		k, _ := c.Seek(account[:])
-		for ; bytes.HasPrefix(k, account[:]) && len(list) < listMost; k, _ = c.Next() {
-			r, _, err := db.live(tx, k[len(account):])
+		keys := slices.Collect(sessionsOf(tx, account[:]))
+		for _, k := range keys[max(0, len(keys)-listMost):] {
+			r, _, err := db.live(tx, k)
 			if errors.Is(err, sessions.ErrEnded) {
 				continue // not swept yet, or damaged, which Read and Check tell
 			}
@@ -204,7 +193,7 @@ func (db *DB) List(account sessions.Account, limit int) (list []sessions.Session
 			if err != nil {
 				return err
 			}
-			list = append(list, r.listed(k[len(account):]))
+			list = append(list, r.listed(k))
 		}
 		return nil
 	})
@@ -228,7 +217,7 @@ func (db *DB) EndOthers(account sessions.Account, but sessions.Key) error {
 // EndOne ends one session of an account, or returns sessions.ErrEnded.
 func (db *DB) EndOne(account sessions.Account, session sessions.Key) error {
 	return db.writes.do(func(tx *bbolt.Tx) error {
-		if tx.Bucket(bucketOwned).Get(owned(account, session[:])) == nil {
+		if !belongs(tx, account[:], session[:]) {
 			return sessions.ErrEnded
 		}
 		return dropSession(tx, session[:])
@@ -238,20 +227,20 @@ func (db *DB) EndOne(account sessions.Account, session sessions.Key) error {
 // Rotate gives a session another id and notes when the visitor proved
 // themselves, or returns sessions.ErrEnded.
 func (db *DB) Rotate(id, replaces string, proved time.Time) error {
-	k, old := key(id), key(replaces)
+	k, old := sessions.KeyOf(id), sessions.KeyOf(replaces)
 	db.moved.note(old, k, db.now())
-	err := db.writes.do(func(tx *bbolt.Tx) error {
+	err := db.begin(func(tx *bbolt.Tx) error {
 		r, _, err := db.live(tx, old[:])
 		if err != nil {
 			return err
 		}
 		r.seen, r.proved = proved, proved
 		r.expires = db.limits.End(r.session())
-		value := encode(k[:], r) // before the removal, for r shares its memory
+		account, value := r.account, encode(k[:], r) // before the removal, for r shares its memory
 		if err := dropSession(tx, old[:]); err != nil {
 			return err
 		}
-		return putEncoded(tx, k[:], r.account, value)
+		return addSession(tx, k[:], account, value)
 	})
 	if err != nil {
 		db.moved.forget(k)
@@ -261,12 +250,12 @@ func (db *DB) Rotate(id, replaces string, proved time.Time) error {
 
 // renewal is a session that was seen.
 type renewal struct {
-	key  [sha256.Size]byte
+	key  sessions.Key
 	seen time.Time
 }
 
 // Renew notes that a session was seen, in a while.
-func (db *DB) Renew(id string, seen time.Time) { db.renewals.add(renewal{key(id), seen}) }
+func (db *DB) Renew(id string, seen time.Time) { db.renewals.add(renewal{sessions.KeyOf(id), seen}) }
 
 // renew writes renewals. One that comes after a logout finds no session, and one
 // that another has come before finds nothing to do.
@@ -293,7 +282,7 @@ func (db *DB) Get(id string) ([]byte, error) {
 	if id == "" {
 		return nil, nil
 	}
-	k := key(id)
+	k := sessions.KeyOf(id)
 	var data []byte
 	err := db.view(func(tx *bbolt.Tx) error {
 		r, _, err := db.live(tx, k[:])
@@ -315,9 +304,9 @@ func (db *DB) Set(id string, data []byte, exp time.Duration) error {
 	if id == "" || len(data) == 0 {
 		return nil
 	}
-	k := key(id)
+	k := sessions.KeyOf(id)
 	data = bytes.Clone(data)
-	return db.writes.do(func(tx *bbolt.Tx) error {
+	return db.begin(func(tx *bbolt.Tx) error {
 		now := db.now()
 		r, _, err := db.live(tx, k[:])
 		if errors.Is(err, sessions.ErrEnded) && !errors.Is(err, sessions.ErrDamaged) {
@@ -338,7 +327,7 @@ func (db *DB) Set(id string, data []byte, exp time.Duration) error {
 // Delete ends a session, also if it goes on under another id since a moment ago.
 // That there is none is no error, and costs no commit.
 func (db *DB) Delete(id string) error {
-	k := key(id)
+	k := sessions.KeyOf(id)
 	var found bool
 	err := db.view(func(tx *bbolt.Tx) error {
 		for _, k := range db.moved.chain(k) {
@@ -360,16 +349,16 @@ func (db *DB) Delete(id string) error {
 }
 
 // Reset ends every session.
-func (db *DB) Reset() error {
-	return db.writes.do(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketSessions, bucketOwned} {
-			if err := tx.DeleteBucket(name); err != nil {
-				return err
-			}
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
+func (db *DB) Reset() error { return db.writes.do(dropAll) }
+
+func dropAll(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketSessions, bucketOwned} {
+		if err := tx.DeleteBucket(name); err != nil {
+			return err
 		}
-		return nil
-	})
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,11 +2,10 @@ package bolt
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"flag"
-	"fmt"
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
@@ -111,10 +110,9 @@ func fillSessions(b *testing.B, db *DB, n int) {
 	people := max(1, n/10)
 	id := func(i int) (id accounts.ID) { copy(id[:], spread(i, people)); return id }
 	key := func(i int) []byte {
-		k := make([]byte, 32)
-		copy(k, spread(i, n))
-		binary.BigEndian.PutUint64(k[24:], uint64(i)*0x9e3779b97f4a7c15)
-		return k
+		made := binary.BigEndian.AppendUint64(nil, 1<<40+uint64(i)) // a millisecond each, in the year 2004
+		sum := sha256.Sum256(made)
+		return append(made[2:], sum[:]...)
 	}
 	now := time.Now()
 	each := func(n int, put func(tx *bbolt.Tx, i int) error) {
@@ -152,12 +150,18 @@ func fillSessions(b *testing.B, db *DB, n int) {
 			agent: []byte("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"), address: []byte("192.0.2.17"), data: make([]byte, 40),
 		}
 		k := key(i)
-		return tx.Bucket(bucketSessions).Put(k, encode(k, r))
+		return putEncoded(tx, k, encode(k, r))
 	})
+	end := key(n)
+	if err := db.Conn().Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketMeta).Put(keyEntered, seal(keyEntered, append(make([]byte, 5), end...)))
+	}); err != nil {
+		b.Fatal(err)
+	}
 	slices.Sort(owners)
 	each(n, func(tx *bbolt.Tx, i int) error {
 		owner := sessions.Account(id(int(owners[i] >> 32)))
-		return tx.Bucket(bucketOwned).Put(owned(owner, key(int(uint32(owners[i])))), []byte{1})
+		return tx.Bucket(bucketOwned).Put(owned(owner[:], key(int(uint32(owners[i])))), []byte{1})
 	})
 }
 
@@ -181,7 +185,7 @@ func newVisitors(b *testing.B, db *DB) *visitors {
 	for range 50 {
 		group.Go(func() {
 			for range 100 {
-				id := randomID()
+				id := sessions.NewID(time.Now())
 				if err := db.Begin(id, "", s, nil); err != nil {
 					b.Error(err)
 				}
@@ -193,12 +197,6 @@ func newVisitors(b *testing.B, db *DB) *visitors {
 	}
 	group.Wait()
 	return r
-}
-
-func randomID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	return fmt.Sprintf("%x", b)
 }
 
 // someone returns a session of an account that is there.
@@ -240,7 +238,7 @@ func (r *visitors) run(b *testing.B, ctx context.Context, most time.Duration) sp
 	}
 	group.Go(func() {
 		for rest(ctx, loginEvery) {
-			if err := r.db.Begin(randomID(), "", s, nil); err != nil {
+			if err := r.db.Begin(sessions.NewID(time.Now()), "", s, nil); err != nil {
 				failed.Store(true)
 			}
 		}
@@ -266,7 +264,7 @@ func comeAndGo(b *testing.B, db *DB, n int) {
 	for range 100 {
 		group.Go(func() {
 			for range n / 100 {
-				if err := db.Begin(randomID(), "", s, nil); err != nil {
+				if err := db.Begin(sessions.NewID(time.Now()), "", s, nil); err != nil {
 					b.Error(err)
 				}
 			}

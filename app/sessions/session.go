@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -46,8 +47,24 @@ type Session struct {
 	Address string // where it logged in from
 }
 
-// Key is the SHA-256 of a session's id. It logs nobody in.
-type Key [32]byte
+// Key is what a session is kept under: the time at which its id was made, in
+// milliseconds since 1970, big-endian, and the SHA-256 of the id. It logs nobody
+// in. Sessions that began together have keys that lie together, so that a store
+// which keeps them in the order of their keys writes few places for many logins.
+type Key [timeSize + sha256.Size]byte
+
+// KeyOf returns the key of an id. One that NewID did not make has no time.
+func KeyOf(id string) (k Key) {
+	if len(id) == idLength {
+		var at [timeSize]byte
+		if n, err := base64.RawURLEncoding.Decode(at[:], []byte(id[secretLength:])); err == nil && n == timeSize {
+			copy(k[:], at[:])
+		}
+	}
+	sum := sha256.Sum256([]byte(id))
+	copy(k[timeSize:], sum[:])
+	return k
+}
 
 // Account is the id of the account that a session belongs to.
 type Account [16]byte
@@ -147,7 +164,7 @@ func New(store Store, limits Limits, secure bool) *Sessions {
 			Storage:        store,
 			Expiration:     limits.Lifetime,
 			KeyLookup:      "cookie:" + name,
-			KeyGenerator:   newID,
+			KeyGenerator:   func() string { return NewID(time.Now()) },
 			CookiePath:     "/",
 			CookieSecure:   secure,
 			CookieHTTPOnly: true,
@@ -166,14 +183,21 @@ func New(store Store, limits Limits, secure bool) *Sessions {
 	}
 }
 
-const idLength = 43 // 256 bits in base64url
+const (
+	secretLength = 43 // 256 bits in base64url
+	timeSize     = 6
+	idLength     = secretLength + 8
+)
 
-// newID returns 256 random bits as text. Fiber's own ids are UUIDs: fewer bits,
-// and not meant to be secret (OWASP ASVS 7.2.3, 11.5.1).
-func newID() string {
+// NewID returns the id of a session that begins now: 256 random bits, and after
+// them the time, for Key. Fiber's own ids are UUIDs: fewer bits, and not meant to
+// be secret (OWASP ASVS 7.2.3, 11.5.1).
+func NewID(now time.Time) string {
 	var bits [32]byte
 	rand.Read(bits[:]) // never fails; see its documentation
-	return base64.RawURLEncoding.EncodeToString(bits[:])
+	at := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli()))
+	id := base64.RawURLEncoding.AppendEncode(make([]byte, 0, idLength), bits[:])
+	return string(base64.RawURLEncoding.AppendEncode(id, at[8-timeSize:]))
 }
 
 // id returns the id that the visitor's cookie holds, or "" if it cannot be one
@@ -211,7 +235,7 @@ func (s *Sessions) Renew(c *fiber.Ctx, noted time.Time) {
 }
 
 // Key returns what the visitor's session is called in lists.
-func (s *Sessions) Key(c *fiber.Ctx) Key { return sha256.Sum256([]byte(s.id(c))) }
+func (s *Sessions) Key(c *fiber.Ctx) Key { return KeyOf(s.id(c)) }
 
 // Here reports whether a list called the visitor's session so: now, or before
 // Prove gave it another id in this request.
@@ -265,7 +289,8 @@ func agent(c *fiber.Ctx) string {
 // returns ErrEnded. The session gets another id, for its powers have grown
 // (OWASP ASVS 7.2.4, 7.5.1); the rest of the request goes on under the new one.
 func (s *Sessions) Prove(c *fiber.Ctx) error {
-	id, old, now := newID(), s.id(c), s.now()
+	now := s.now()
+	id, old := NewID(now), s.id(c)
 	if err := s.store.Rotate(id, old, now); err != nil {
 		return fmt.Errorf("prove session: %w", err)
 	}

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"net/url"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"latchkey/app/bolt"
+	"latchkey/app/sessions"
 )
 
 // Whoever's session, or account, cannot be read is nobody, on every page, and the
@@ -27,8 +27,8 @@ func TestDamagedSession(t *testing.T) {
 			key := id[:]
 			if bucket == "sessions" {
 				_, cookie, _ := strings.Cut(w.cookies["owner"], "=")
-				sum := sha256.Sum256([]byte(cookie))
-				key = sum[:]
+				k := sessions.KeyOf(cookie)
+				key = k[:]
 			}
 			w.must(w.db.Conn().Update(func(tx *bbolt.Tx) error {
 				b := tx.Bucket([]byte(bucket))

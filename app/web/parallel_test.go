@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var endButton = regexp.MustCompile(`action="/account/sessions/[0-9a-f]{64}/end"`)
+var endButton = regexp.MustCompile(`action="/account/sessions/[0-9a-f]{76}/end"`)
 
 // A browser that has other pages on their way while it logs in anew sees a whole
 // session at each, the one before or the new one, or none: never an error, and

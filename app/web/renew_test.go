@@ -15,8 +15,8 @@ import (
 // ASVS 7.3.1
 func TestWhatRenewsNothing(t *testing.T) {
 	s := newTestSite(t, "--dev")
-	id := strings.Repeat("r", 43)
 	now := time.Now()
+	id := sessions.NewID(now)
 	if err := s.store.DB.Begin(id, "", sessions.Session{Began: now, Seen: now.Add(-time.Hour)}, nil); err != nil {
 		t.Fatal(err)
 	}

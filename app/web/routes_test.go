@@ -1,7 +1,6 @@
 package web
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"net/url"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/sessions"
 )
 
 // matrix says of every route what each kind of visitor gets. What a path and a
@@ -113,7 +114,7 @@ func TestMatrix(t *testing.T) {
 // sessionKey returns what a visitor's session is called in lists.
 func (w *world) sessionKey(visitor string) string {
 	_, id, _ := strings.Cut(w.cookies[visitor], "=")
-	return fmt.Sprintf("%x", sha256.Sum256([]byte(id)))
+	return fmt.Sprintf("%x", sessions.KeyOf(id))
 }
 
 // filler fills in what a row names, after making it.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -112,9 +111,7 @@ func (w *world) logInAt(name string, now time.Time) {
 	w.t.Helper()
 	a, err := w.accounts.Get(w.ids[name])
 	w.must(err)
-	var random [32]byte
-	rand.Read(random[:])
-	id := base64.RawURLEncoding.EncodeToString(random[:])
+	id := sessions.NewID(time.Now())
 	w.must(w.db.Begin(id, "", sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: now, Seen: time.Now(), Proved: now}, nil))
 	w.cookies[name] = "__Host-session=" + id
 }

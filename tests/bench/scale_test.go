@@ -33,10 +33,13 @@ const growthRounds = 7
 // perAccount is how many sessions each account has.
 const perAccount = 10
 
-// sessionID returns the id of session i, so that none has to be remembered.
+// sessionID returns the id of session i, so that none has to be remembered. Those
+// of one account are as far apart in time as they can be.
 func sessionID(i int) string {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("session"), uint64(i)))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	made := 1_700_000_000_000 + uint64(i%perAccount)<<30 + uint64(i/perAccount)
+	return base64.RawURLEncoding.EncodeToString(sum[:]) +
+		base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, made)[2:])
 }
 
 func accountName(i int) string { return "Player " + strconv.Itoa(i) }

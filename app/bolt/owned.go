@@ -1,0 +1,130 @@
+package bolt
+
+import (
+	"bytes"
+	"iter"
+
+	"go.etcd.io/bbolt"
+
+	"latchkey/app/sessions"
+)
+
+// The sessions of an account are found by their entries in bucketOwned. Those lie
+// all over the file, so a login that wrote its entry would write two or three
+// pages for it. They are written a moment later instead, many together.
+//
+// What is not entered yet is at the end of bucketSessions, which is in the order
+// of time: keyEntered says where that end begins. So nothing is missed, also
+// after a kill. A session whose key comes before it, as when the clock was put
+// back, is entered at once.
+
+// entered returns the key from which on sessions may not be entered yet.
+func entered(tx *bbolt.Tx) []byte {
+	value := tx.Bucket(bucketMeta).Get(keyEntered)
+	if whole("how far sessions are entered", keyEntered, value, 5) != nil {
+		return nil // all are looked at, and entered anew
+	}
+	return value[5:]
+}
+
+// begin makes a change that may add a session, and sees to it that it is entered.
+func (db *DB) begin(change func(tx *bbolt.Tx) error) error {
+	err := db.writes.do(change)
+	if err == nil {
+		db.entries.add(struct{}{})
+	}
+	return err
+}
+
+// addSession writes a new session.
+func addSession(tx *bbolt.Tx, k []byte, account sessions.Account, value []byte) error {
+	if bytes.Compare(k, entered(tx)) < 0 && account != (sessions.Account{}) {
+		if err := enter(tx, account, k); err != nil {
+			return err
+		}
+	}
+	return putEncoded(tx, k, value)
+}
+
+// enter writes the entry of a session.
+func enter(tx *bbolt.Tx, account sessions.Account, k []byte) error {
+	// A value of one byte, for bbolt returns no value and an empty one alike.
+	return tx.Bucket(bucketOwned).Put(owned(account[:], k), []byte{1})
+}
+
+// enterAll enters the sessions that are not entered yet, some in each transaction.
+func (db *DB) enterAll([]struct{}) error {
+	for {
+		var first []byte
+		err := db.view(func(tx *bbolt.Tx) error {
+			first, _ = tx.Bucket(bucketSessions).Cursor().Seek(entered(tx))
+			return nil
+		})
+		if err != nil || first == nil {
+			return err
+		}
+		err = db.writes.do(func(tx *bbolt.Tx) error {
+			c := tx.Bucket(bucketSessions).Cursor()
+			var last []byte
+			k, value := c.Seek(entered(tx))
+			for range maxSlice {
+				if k == nil {
+					break
+				}
+				// One that is damaged is nobody's.
+				if r, err := decode(k, value); err == nil && r.account != (sessions.Account{}) {
+					if err := enter(tx, r.account, k); err != nil {
+						return err
+					}
+				}
+				last = k
+				k, value = c.Next()
+			}
+			if last == nil {
+				return nil // removed meanwhile
+			}
+			end := append(append(make([]byte, 5, 5+len(last)+1), last...), 0) // the least key after it
+			return tx.Bucket(bucketMeta).Put(keyEntered, seal(keyEntered, end))
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// sessionsOf returns the keys of the sessions of an account, in their order. They
+// share the memory of the transaction, which must not write to them meanwhile. It
+// goes forward, for back bbolt's cursor stops where all of a page was removed in
+// this same transaction.
+func sessionsOf(tx *bbolt.Tx, account []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		end := entered(tx)
+		c := tx.Bucket(bucketOwned).Cursor()
+		for k, _ := c.Seek(account); bytes.HasPrefix(k, account) && bytes.Compare(k[len(account):], end) < 0; k, _ = c.Next() {
+			if !yield(k[len(account):]) {
+				return
+			}
+		}
+		c = tx.Bucket(bucketSessions).Cursor()
+		for k, value := c.Seek(end); k != nil; k, value = c.Next() {
+			if len(value) >= recordHead && bytes.Equal(accountOf(value), account) && !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// belongs reports whether the session under k is one of an account.
+func belongs(tx *bbolt.Tx, account, k []byte) bool {
+	value := tx.Bucket(bucketSessions).Get(k)
+	if _, err := decode(k, value); err == nil {
+		return bytes.Equal(accountOf(value), account)
+	}
+	// Of one that is damaged the entry alone can tell.
+	return tx.Bucket(bucketOwned).Get(owned(account, k)) != nil
+}
+
+// owned returns the key that enters session k among those of its account.
+func owned(account, k []byte) []byte {
+	return append(append(make([]byte, 0, len(account)+len(k)), account...), k...)
+}
