@@ -2,7 +2,7 @@ package bolt
 
 import (
 	"bytes"
-	"iter"
+	"fmt"
 
 	"go.etcd.io/bbolt"
 
@@ -65,8 +65,9 @@ func (db *DB) enterAll([]struct{}) error {
 		}
 		err = db.writes.do(func(tx *bbolt.Tx) error {
 			c := tx.Bucket(bucketSessions).Cursor()
+			begin := entered(tx)
 			var last []byte
-			k, value := c.Seek(entered(tx))
+			k, value := c.Seek(begin)
 			for range maxSlice {
 				if k == nil {
 					break
@@ -83,6 +84,9 @@ func (db *DB) enterAll([]struct{}) error {
 			if last == nil {
 				return nil // removed meanwhile
 			}
+			if bytes.Compare(last, begin) < 0 {
+				return errOrder // there might be no end
+			}
 			end := append(append(make([]byte, 5, 5+len(last)+1), last...), 0) // the least key after it
 			return tx.Bucket(bucketMeta).Put(keyEntered, seal(keyEntered, end))
 		})
@@ -92,27 +96,36 @@ func (db *DB) enterAll([]struct{}) error {
 	}
 }
 
-// sessionsOf returns the keys of the sessions of an account, in their order. They
-// share the memory of the transaction, which must not write to them meanwhile. It
+// sessionsOf returns the keys of the sessions of an account, in their order. It
 // goes forward, for back bbolt's cursor stops where all of a page was removed in
-// this same transaction.
-func sessionsOf(tx *bbolt.Tx, account []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		end := entered(tx)
-		c := tx.Bucket(bucketOwned).Cursor()
-		for k, _ := c.Seek(account); bytes.HasPrefix(k, account) && bytes.Compare(k[len(account):], end) < 0; k, _ = c.Next() {
-			if !yield(k[len(account):]) {
-				return
-			}
+// this same transaction. Where keys are out of order the file is damaged, and
+// there might be no end.
+func sessionsOf(tx *bbolt.Tx, account []byte) (keys [][]byte, err error) {
+	end := entered(tx)
+	c := tx.Bucket(bucketOwned).Cursor()
+	var last []byte
+	for k, _ := c.Seek(account); bytes.HasPrefix(k, account) && bytes.Compare(k[len(account):], end) < 0; k, _ = c.Next() {
+		if bytes.Compare(k, last) <= 0 {
+			return nil, errOrder
 		}
-		c = tx.Bucket(bucketSessions).Cursor()
-		for k, value := c.Seek(end); k != nil; k, value = c.Next() {
-			if len(value) >= recordHead && bytes.Equal(accountOf(value), account) && !yield(k) {
-				return
-			}
+		last = k
+		keys = append(keys, bytes.Clone(k[len(account):]))
+	}
+	c = tx.Bucket(bucketSessions).Cursor()
+	last = nil
+	for k, value := c.Seek(end); k != nil; k, value = c.Next() {
+		if bytes.Compare(k, last) <= 0 {
+			return nil, errOrder
+		}
+		last = k
+		if len(value) >= recordHead && bytes.Equal(accountOf(value), account) {
+			keys = append(keys, bytes.Clone(k))
 		}
 	}
+	return keys, nil
 }
+
+var errOrder = fmt.Errorf("%w: keys that are not in order", ErrDamaged)
 
 // belongs reports whether the session under k is one of an account.
 func belongs(tx *bbolt.Tx, account, k []byte) bool {

@@ -92,13 +92,14 @@ func dropSession(tx *bbolt.Tx, k []byte) error {
 func dropSessions(tx *bbolt.Tx, account []byte) error { return dropSessionsBut(tx, account, nil) }
 
 func dropSessionsBut(tx *bbolt.Tx, account, but []byte) error {
-	var keys [][]byte // collected first: a cursor may not be trusted after a removal
-	for k := range sessionsOf(tx, account) {
-		if !bytes.Equal(k, but) {
-			keys = append(keys, bytes.Clone(k))
-		}
+	keys, err := sessionsOf(tx, account)
+	if err != nil {
+		return err
 	}
 	for _, k := range keys {
+		if bytes.Equal(k, but) {
+			continue
+		}
 		if err := tx.Bucket(bucketOwned).Delete(owned(account, k)); err != nil {
 			return err
 		}
@@ -181,7 +182,10 @@ const listMost = 10_000
 // more than listMost, those whose ids are the newest are looked at.
 func (db *DB) List(account sessions.Account, limit int) (list []sessions.Session, err error) {
 	err = db.view(func(tx *bbolt.Tx) error {
-		keys := slices.Collect(sessionsOf(tx, account[:]))
+		keys, err := sessionsOf(tx, account[:])
+		if err != nil {
+			return err
+		}
 		for _, k := range keys[max(0, len(keys)-listMost):] {
 			r, _, err := db.live(tx, k)
 			if errors.Is(err, sessions.ErrEnded) {
