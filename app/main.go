@@ -139,9 +139,11 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 
 	served := make(chan error, 1)
 	go func() { served <- site.Serve(ln) }()
+	var damaged error
 	select {
 	case err := <-served:
 		return err
+	case damaged = <-db.Damaged():
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
@@ -151,7 +153,7 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	// Shutdown closes the listener of a server that serves. The signal may come
 	// before it does.
 	ln.Close()
-	return errors.Join(err, <-served)
+	return errors.Join(damaged, err, <-served)
 }
 
 // open opens the database, and what applies the rules to the accounts in it.

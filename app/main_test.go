@@ -14,6 +14,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
+
+	"latchkey/app/bolt"
+	"latchkey/app/sessions"
 )
 
 // output is what a program wrote; log lines may come while it is read.
@@ -198,6 +203,69 @@ func TestRunFails(t *testing.T) {
 		t.Errorf("%v", err)
 	} else {
 		got.Body.Close()
+	}
+}
+
+// A large file is served before all of it has been looked at. If it turns out to
+// be damaged, the server stops by itself, and says so as it would have at once.
+func TestRunEndsWhenDamageIsFound(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "large.db")
+	db, err := bolt.Open(path, sessions.Limits{Idle: time.Hour, Lifetime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := db.Conn()
+	conn.NoSync = true
+	if err := conn.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("sessions"))
+		for i := range byte(40) {
+			if err := b.Put([]byte{i}, make([]byte, 2<<20)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var leaf int64 // the last, for the first is looked at early
+	if err := conn.View(func(tx *bbolt.Tx) error {
+		for id := 4; ; id++ {
+			page, err := tx.Page(id)
+			if err != nil || page == nil {
+				return err
+			}
+			if page.Type == "leaf" && page.OverflowCount > 0 { // one of these
+				leaf = int64(id) * int64(os.Getpagesize())
+			}
+			id += page.OverflowCount
+		}
+	}); err != nil || leaf == 0 {
+		t.Fatal(leaf, err)
+	}
+	if err := errors.Join(conn.Sync(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	whole := start(t, "--database="+path)
+	if err := whole.end(); err != nil {
+		t.Fatalf("while it is whole: %v", err)
+	}
+
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.WriteAt([]byte{0xff}, leaf+12) // how far the page goes on
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	damaged := start(t, "--database="+path)
+	select {
+	case <-damaged.done:
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
+	if err := damaged.err; err == nil || !strings.HasSuffix(err.Error(), "is damaged; put a backup in its place") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("it ends with %v", err)
 	}
 }
 

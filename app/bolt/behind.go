@@ -89,6 +89,7 @@ func (b *behind[T]) close() {
 // that none who waits for a write waits long. A slice that fails does not keep the
 // others back. The error is that of the first.
 func (db *DB) inSlices(n int, write func(tx *bbolt.Tx, from, to int) error) (failed error) {
+	<-db.writes.decided // however long that takes
 	for from := 0; from < n; from += maxSlice {
 		err := db.writes.do(func(tx *bbolt.Tx) error { return write(tx, from, min(n, from+maxSlice)) })
 		if failed == nil {

@@ -6,6 +6,7 @@ package bolt
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -82,6 +83,9 @@ type DB struct {
 	entries  *behind[struct{}] // of sessions in the lists of their accounts
 	moved    moved
 	closing  sync.Once
+	looking  sync.WaitGroup     // at the leaves of a large file
+	lookAway context.CancelFunc // ends that
+	damaged  chan error
 
 	// Report is told of writes that failed behind everybody's back. It may be set
 	// before the first request.
@@ -93,25 +97,32 @@ var _ sessions.Store = (*DB)(nil)
 // Open opens the file at path, and makes it and its folder if they are not
 // there: the folder 0700, the file 0600. Sessions are held to the limits. The
 // error is one line that says what is wrong and what to do.
+//
+// It does not return before all pages of a file of up to lookAtMost bytes have
+// been looked at. Of a larger one the pages that lead to others have, so reading
+// is safe, and writes wait until the rest has, too: see Damaged.
 func Open(path string, limits sessions.Limits) (*DB, error) {
 	return open(path, limits, lookAtMost)
 }
 
-// open is Open, which looks at all pages of a file of up to most bytes.
 func open(path string, limits sessions.Limits, most int64) (*DB, error) {
 	if err := create(path); err != nil {
 		return nil, explain(path, err)
 	}
-	if err := inspect(path, most); err != nil {
+	rest, err := inspect(path, most)
+	if err != nil {
 		return nil, explain(path, err)
 	}
 	var store *storage.Storage
-	err := guard(func() error {
+	err = guard(func() error {
 		store = storage.New(storage.Config{
 			Database: path,
 			Bucket:   string(bucketSessions),
 			Timeout:  lockWait, // zero would wait for ever
 		})
+		if rest {
+			return nil // it has all that follows
+		}
 		return store.Conn().Update(func(tx *bbolt.Tx) error {
 			for _, name := range buckets {
 				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -147,7 +158,15 @@ func open(path string, limits sessions.Limits, most int64) (*DB, error) {
 		now:     time.Now,
 		readers: readers,
 		writes:  newGatherer(readers),
+		damaged: make(chan error, 1),
 		Report:  func(error) {},
+	}
+	looking, lookAway := context.WithCancelCause(context.Background())
+	db.lookAway = func() { lookAway(errClosed) }
+	if rest {
+		db.looking.Go(func() { db.lookOn(looking, path) })
+	} else {
+		db.writes.admit(nil)
 	}
 	report := func(err error) { db.Report(err) }
 	// A session that ends before its renewal is written has ended: with a short
@@ -159,9 +178,27 @@ func open(path string, limits sessions.Limits, most int64) (*DB, error) {
 	return db, nil
 }
 
+// lookOn looks at all pages of a file that is open already, and then lets writes
+// in.
+func (db *DB) lookOn(ctx context.Context, path string) {
+	err := lookAt(ctx, path, true)
+	if err != nil && !errors.Is(err, errClosed) {
+		err = explain(path, err)
+		db.damaged <- err
+	}
+	db.writes.admit(err)
+}
+
+// Damaged returns a channel that says if a page is found damaged after Open. From
+// then on there is no writing, and the file is as Open found it. The error is one
+// line that says what is wrong and what to do.
+func (db *DB) Damaged() <-chan error { return db.damaged }
+
 // Close waits for the writes in hand and closes the file.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
+		db.lookAway()
+		db.looking.Wait()
 		db.renewals.close()
 		db.events.close()
 		db.entries.close()
@@ -214,36 +251,39 @@ func create(path string) error {
 }
 
 // inspect looks at a file before it is opened for writing, so that a foreign or
-// damaged one stays as it is.
-func inspect(path string, most int64) error {
+// damaged one stays as it is. It reports whether not all of its pages have been
+// looked at: that may be done later if Open needs to write nothing into it.
+func inspect(path string, most int64) (rest bool, err error) {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() == 0 {
-		return err
+		return false, err
 	}
 	if info.Size() < int64(2*os.Getpagesize()) {
-		return errForeign // less than the two heads that bbolt writes first
+		return false, errForeign // less than the two heads that bbolt writes first
 	}
-	return look(path, most, ours)
+	err = look(path, func(tx *bbolt.Tx) error {
+		rest = tx.Size() > most && guard(func() error { return ready(tx) }) == nil
+		if !rest {
+			if err := lookAt(context.Background(), path, true); err != nil {
+				return err
+			}
+		}
+		return ours(tx)
+	})
+	return rest, err
 }
 
-// lookAtMost is how large a file may be, in bytes, for all its pages to be looked
-// at whenever it is opened, which takes about a third of a second for each GiB
-// that is in memory. Of a larger one only the pages that lead to others are
-// looked at, and the list of free ones, so that no reader goes round in a circle.
-// What is wrong with one of its leaves, those who read it are told, but not all
-// of it: one that says that it goes on over the next page has that page freed
-// when it is written anew. Check looks at them all.
-const lookAtMost = 16 << 30
+// lookAtMost is how large a file may be, in bytes, for Open to look at all its
+// pages first, which takes about a third of a second for each GiB that is in
+// memory. bbolt trusts what a page says of itself: it would free the page after
+// one that says that it goes on there, and write over it, so nothing is written
+// before all are looked at. To those who read, a leaf can do no harm: it is an
+// error, and what lies in it has checksums.
+const lookAtMost = 64 << 20
 
-// look lets f read the file in one transaction, if its pages are sound: all of
-// them, or if it is larger than most, those that lead to others. Nobody writes it
-// meanwhile: bbolt holds its lock.
-func look(path string, most int64, f func(tx *bbolt.Tx) error) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
+// look lets f read the file in one transaction, if those of its pages that lead to
+// others are sound. Nobody writes it meanwhile: bbolt holds its lock.
+func look(path string, f func(tx *bbolt.Tx) error) error {
 	return guard(func() error {
 		// Opened for reading, bbolt looks at the two heads and no further.
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
@@ -252,11 +292,11 @@ func look(path string, most int64, f func(tx *bbolt.Tx) error) error {
 		}
 		defer db.Close()
 		// Only now, under the lock: another process may have made it grow.
-		info, err := file.Stat()
+		info, err := os.Stat(path)
 		if err != nil {
 			return err
 		}
-		if err := checkPages(file, info.Size(), most); err != nil {
+		if err := lookAt(context.Background(), path, false); err != nil {
 			return err
 		}
 		return db.View(func(tx *bbolt.Tx) error {
@@ -269,6 +309,20 @@ func look(path string, most int64, f func(tx *bbolt.Tx) error) error {
 	})
 }
 
+// lookAt checks the pages of a file that nobody writes to meanwhile.
+func lookAt(ctx context.Context, path string, leaves bool) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	return guard(func() error { return checkPages(ctx, file, info.Size(), leaves) })
+}
+
 // sumOfNames returns the SHA-256 of the names of all buckets, which are in order
 // in the file.
 func sumOfNames(tx *bbolt.Tx) []byte {
@@ -279,6 +333,21 @@ func sumOfNames(tx *bbolt.Tx) []byte {
 		return nil
 	})
 	return h.Sum(nil)
+}
+
+// ready returns an error unless a file has everything that Open would write into
+// it.
+func ready(tx *bbolt.Tx) error {
+	for _, name := range buckets {
+		if tx.Bucket(name) == nil {
+			return fmt.Errorf("without %s", name)
+		}
+	}
+	meta := tx.Bucket(bucketMeta)
+	if !bytes.Equal(meta.Get(keyFormat), format) || meta.Get(keySigning) == nil || meta.Get(keyBuckets) == nil {
+		return errors.New("of another format")
+	}
+	return nil
 }
 
 // ours returns an error unless the file is a database of ours.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 
 	"go.etcd.io/bbolt"
@@ -53,7 +52,10 @@ func Check(ctx context.Context, path string) (r Report, err error) {
 	case info.Size() < int64(2*os.Getpagesize()):
 		return r, explain(path, errForeign)
 	}
-	err = look(path, math.MaxInt64, func(tx *bbolt.Tx) error {
+	err = look(path, func(tx *bbolt.Tx) error {
+		if err := lookAt(ctx, path, true); err != nil {
+			return err
+		}
 		if err := ours(tx); err != nil {
 			return err
 		}

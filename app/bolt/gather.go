@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -27,6 +28,10 @@ type gatherer struct {
 	busy   bool     // somebody makes a commit
 	closed bool
 	idle   sync.Cond // busy has become false
+
+	decided chan struct{} // closed once it is known whether writes are admitted
+	verdict error         // why not, once that is known
+	decide  sync.Once
 }
 
 // write is one change and the place where its outcome goes.
@@ -49,9 +54,36 @@ const maxShared = 1024
 var errClosed = errors.New("the database is closed")
 
 func newGatherer(r *readers) *gatherer {
-	g := &gatherer{readers: r}
+	g := &gatherer{readers: r, decided: make(chan struct{})}
 	g.idle.L = &g.mu
 	return g
+}
+
+// admit lets writes in, or if err is not nil, answers them with it. The first call
+// counts.
+func (g *gatherer) admit(err error) {
+	g.decide.Do(func() {
+		g.verdict = err
+		close(g.decided)
+	})
+}
+
+// longestWait is how long a write waits to be let in.
+const longestWait = 5 * time.Second
+
+// await waits until writes are let in.
+func (g *gatherer) await() error {
+	select {
+	case <-g.decided:
+		return g.verdict
+	default:
+	}
+	select {
+	case <-g.decided:
+		return g.verdict
+	case <-time.After(longestWait):
+		return sessions.ErrBusy
+	}
 }
 
 // do runs change in a transaction and returns when it is on disk, or when it is
@@ -60,6 +92,9 @@ func newGatherer(r *readers) *gatherer {
 // without its earlier traces, so it must set its results anew at every run. It
 // may be run by another writer's goroutine.
 func (g *gatherer) do(change func(*bbolt.Tx) error) error {
+	if err := g.await(); err != nil {
+		return err
+	}
 	w := &write{change: change, news: make(chan news, 1)} // with room: nobody waits to tell it
 	g.mu.Lock()
 	if g.closed {
@@ -107,6 +142,7 @@ func (g *gatherer) pass() {
 
 // close lets the writes in hand finish and refuses later ones.
 func (g *gatherer) close() {
+	g.admit(errClosed)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -164,5 +165,83 @@ func TestCloseFinishesWhatIsInHand(t *testing.T) {
 	}
 	if err := db.writes.do(put("too late", "v")); !errors.Is(err, errClosed) {
 		t.Errorf("a write after close: %v", err)
+	}
+}
+
+// Who writes before it is known whether the file is whole waits, but not for
+// ever. What the answer is, all are told, and a file that is closed first is an
+// answer, too.
+func TestWritesWaitToBeLetIn(t *testing.T) {
+	no := errors.New("no")
+	for name, test := range map[string]struct {
+		decide func(*gatherer)
+		want   error
+	}{
+		"yes":    {func(g *gatherer) { g.admit(nil) }, nil},
+		"no":     {func(g *gatherer) { g.admit(no); g.admit(nil) }, no},
+		"closed": {func(g *gatherer) { g.close() }, errClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, longLimits, func(t *testing.T, db *DB) {
+				g := newGatherer(db.readers)
+				ran := false
+				change := func(*bbolt.Tx) error { ran = true; return nil }
+				began := time.Now()
+				if err := g.do(change); !errors.Is(err, sessions.ErrBusy) || time.Since(began) != longestWait || ran {
+					t.Errorf("before: %v after %v", err, time.Since(began))
+				}
+				got := make(chan error, 1)
+				go func() { got <- g.do(change) }()
+				synctest.Wait()
+				if ran {
+					t.Error("it did not wait")
+				}
+				test.decide(g)
+				if err := <-got; !errors.Is(err, test.want) || ran != (test.want == nil) {
+					t.Errorf("it got %v, and ran: %v", err, ran)
+				}
+				if err := g.do(change); !errors.Is(err, test.want) {
+					t.Errorf("the next: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A large file is read before all of its pages have been looked at, and written
+// after. One that Open would have to write into is looked at first.
+func TestLargeFilesAreReadFirst(t *testing.T) {
+	path := town(t)
+	rest, err := inspect(path, 0)
+	if err != nil || !rest {
+		t.Errorf("all was looked at: %v, %v", !rest, err)
+	}
+	if rest, err := inspect(path, lookAtMost); err != nil || rest {
+		t.Errorf("of a small one not all was looked at: %v, %v", rest, err)
+	}
+	db, err := open(path, longLimits, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if s, err := db.Read(sessionID(1)); err != nil || s.Name != FilledName(1) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if err := db.Change(sessionID(1), []byte("changed")); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-db.Damaged():
+		t.Errorf("it is whole, and said to be %v", err)
+	default:
+	}
+	if err := db.writes.do(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Delete(keySigning) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := inspect(path, 0); err != nil || rest {
+		t.Errorf("without a key not all was looked at: %v, %v", rest, err)
 	}
 }

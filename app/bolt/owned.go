@@ -54,11 +54,16 @@ func enter(tx *bbolt.Tx, account sessions.Account, k []byte) error {
 
 // enterAll enters the sessions that are not entered yet, some in each transaction.
 func (db *DB) enterAll([]struct{}) error {
+	<-db.writes.decided // however long that takes
 	for {
 		var first []byte
-		err := db.view(func(tx *bbolt.Tx) error {
-			first, _ = tx.Bucket(bucketSessions).Cursor().Seek(entered(tx))
-			return nil
+		err := guard(func() error {
+			// Not by db.view, which keeps the transaction: who writes by Conn would not
+			// know of it.
+			return db.Storage.Conn().View(func(tx *bbolt.Tx) error {
+				first, _ = tx.Bucket(bucketSessions).Cursor().Seek(entered(tx))
+				return nil
+			})
 		})
 		if err != nil || first == nil {
 			return err

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,11 +19,11 @@ import (
 // destroys what is whole, which no recover could catch. It does not look into
 // keys and values; those have checksums of their own.
 //
-// It reads a file of up to most bytes once from start to end, as fast as the disk
-// can. Of a larger one it reads the pages that lead to others and the list of
-// free ones: see readBranches. It needs some ten bytes of memory for each page of
-// 4 KiB. Nobody else may write the file meanwhile.
-func checkPages(file io.ReaderAt, size, most int64) error {
+// With leaves it reads the file once from start to end, as fast as the disk can,
+// or until ctx ends. Without, it reads the pages that lead to others and the list
+// of free ones: see readBranches. It needs some ten bytes of memory for each page
+// of 4 KiB. Nobody else may write the file meanwhile.
+func checkPages(ctx context.Context, file io.ReaderAt, size int64, leaves bool) error {
 	h, err := readHead(file)
 	if err != nil {
 		return err
@@ -38,9 +39,9 @@ func checkPages(file io.ReaderAt, size, most int64) error {
 		seed:  maphash.MakeSeed(),
 	}
 	p.kinds[0], p.kinds[1] = kindHead, kindHead
-	read := p.readAll
-	if size > most {
-		read = p.readBranches
+	read := p.readBranches
+	if leaves {
+		read = func() error { return p.readAll(ctx) }
 	}
 	for _, step := range []func() error{p.readFree, p.referRoot, read, p.checkBuckets, p.checkReferences} {
 		if err := step(); err != nil {
@@ -222,11 +223,14 @@ func (p *pages) referRoot() error {
 }
 
 // readAll looks at every page that is in use.
-func (p *pages) readAll() error {
+func (p *pages) readAll(ctx context.Context) error {
 	size := int64(p.head.pageSize)
 	perRead := max(1, (1<<20)/size)
 	buffer := make([]byte, perRead*size)
 	for first := int64(0); first < int64(p.head.pages); first += perRead {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		n := min(perRead, int64(p.head.pages)-first)
 		if _, err := p.file.ReadAt(buffer[:n*size], first*size); err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)

@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
+
+	"latchkey/app/sessions"
 )
 
 // What bbolt writes must never be called damaged, in whatever order keys come
@@ -73,9 +76,9 @@ func mustBeSound(t *testing.T, path, when string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, most := range []int64{info.Size(), 0} {
-		if err := checkPages(file, info.Size(), most); err != nil {
-			t.Fatalf("%s, all pages up to %d bytes: %v", when, most, err)
+	for _, leaves := range []bool{true, false} {
+		if err := checkPages(t.Context(), file, info.Size(), leaves); err != nil {
+			t.Fatalf("%s, with leaves %v: %v", when, leaves, err)
 		}
 	}
 }
@@ -108,7 +111,8 @@ func TestPagesThatLeadBack(t *testing.T) {
 				}
 			}
 		}
-		return tx.Bucket(bucketMeta).Put(keyFormat, format)
+		meta := tx.Bucket(bucketMeta)
+		return errors.Join(meta.Put(keyFormat, format), meta.Put(keySigning, make([]byte, 32)), meta.Put(keyBuckets, sumOfNames(tx)))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
@@ -118,28 +122,28 @@ func TestPagesThatLeadBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustBeSound(t, path, "whole")
-	sessions := pathOf(t, path, bucketSessions)
+	visits := pathOf(t, path, bucketSessions)
 	admins := pathOf(t, path, bucketAdmins)
-	if len(sessions) < 3 || len(admins) < 2 {
-		t.Fatalf("the trees are too low: %d, %d", sessions, admins)
+	if len(visits) < 3 || len(admins) < 2 {
+		t.Fatalf("the trees are too low: %d, %d", visits, admins)
 	}
 	size := uint64(os.Getpagesize())
 	body := func(b []byte, id uint64) []byte { return b[id*size:][:size] }
 	leads := func(from, to uint64) func([]byte) {
 		return func(b []byte) { native.PutUint64(body(b, from)[pageHead+8:], to) }
 	}
-	last := len(sessions) - 1
+	last := len(visits) - 1
 	for name, damage := range map[string]func(b []byte){
-		"to itself":              leads(sessions[last-1], sessions[last-1]),
-		"to its parent":          leads(sessions[last-1], sessions[last-2]),
-		"the first to itself":    leads(sessions[0], sessions[0]),
-		"to another bucket":      leads(sessions[last-1], admins[0]),
-		"to another's leaf":      leads(sessions[last-1], admins[1]),
-		"to a head":              leads(sessions[last-1], 1),
-		"beyond the end":         leads(sessions[last-1], 1<<40),
-		"to where no offset is":  leads(sessions[last-1], 1<<63),
-		"one less deep":          leads(sessions[0], sessions[last]),
-		"a branch called a leaf": func(b []byte) { native.PutUint16(body(b, sessions[last-1])[8:], pageLeaf) },
+		"to itself":              leads(visits[last-1], visits[last-1]),
+		"to its parent":          leads(visits[last-1], visits[last-2]),
+		"the first to itself":    leads(visits[0], visits[0]),
+		"to another bucket":      leads(visits[last-1], admins[0]),
+		"to another's leaf":      leads(visits[last-1], admins[1]),
+		"to a head":              leads(visits[last-1], 1),
+		"beyond the end":         leads(visits[last-1], 1<<40),
+		"to where no offset is":  leads(visits[last-1], 1<<63),
+		"one less deep":          leads(visits[0], visits[last]),
+		"a branch called a leaf": func(b []byte) { native.PutUint16(body(b, visits[last-1])[8:], pageLeaf) },
 		"an administrators' leaf called a branch": func(b []byte) {
 			native.PutUint16(body(b, admins[len(admins)-1])[8:], pageBranch)
 		},
@@ -157,7 +161,7 @@ func TestPagesThatLeadBack(t *testing.T) {
 					db.Close()
 				}
 				if err == nil || err.Error() != "database "+path+" is damaged; put a backup in its place" {
-					t.Errorf("all pages up to %d bytes: %v", most, err)
+					t.Errorf("with leaves up to %d bytes: %v", most, err)
 				}
 			}
 		})
@@ -165,7 +169,7 @@ func TestPagesThatLeadBack(t *testing.T) {
 	// What bbolt makes of a leaf that says it leads on is an error, not a circle.
 	t.Run("a leaf called a branch", func(t *testing.T) {
 		b := bytes.Clone(whole)
-		native.PutUint16(body(b, sessions[last])[8:], pageBranch)
+		native.PutUint16(body(b, visits[last])[8:], pageBranch)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -182,6 +186,14 @@ func TestPagesThatLeadBack(t *testing.T) {
 		})
 		if !errors.Is(err, ErrDamaged) {
 			t.Error(err)
+		}
+		// Soon it is known, and nothing was written.
+		want := "database " + path + " is damaged; put a backup in its place"
+		if err := <-db.Damaged(); err == nil || err.Error() != want {
+			t.Errorf("later: %v", err)
+		}
+		if err := db.Begin("new", "", sessions.Session{Began: time.Now(), Seen: time.Now()}, nil); err == nil || err.Error() != want {
+			t.Errorf("a write: %v", err)
 		}
 	})
 }

@@ -29,6 +29,10 @@ var ErrDamaged = fmt.Errorf("%w, for its record cannot be read", ErrEnded)
 // Nothing was written, reading goes on, and the next write may succeed.
 var ErrFull = errors.New("the store has no room")
 
+// ErrBusy means that the store takes no writes yet. Nothing was written, reading
+// goes on, and the next write may succeed.
+var ErrBusy = errors.New("the store takes no writes yet")
+
 // Session is what is known of a session without decoding its data. The store
 // keeps it beside the data, so that a page which only asks who is there pays
 // one read and no decoding.

@@ -99,7 +99,7 @@ func explain(err error) (r *Refusal, fault error) {
 		return &Refusal{Status: known.Code, Message: message}, fault
 	case errors.Is(err, sessions.ErrEnded):
 		return &Refusal{Status: fiber.StatusUnauthorized, Message: "Your session has ended. Please log in again."}, nil
-	case errors.Is(err, sessions.ErrFull):
+	case errors.Is(err, sessions.ErrFull), errors.Is(err, sessions.ErrBusy):
 		status := fiber.StatusServiceUnavailable
 		return &Refusal{Status: status, Message: messages[status], RetryAfter: time.Minute}, err
 	}
