@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -83,13 +84,15 @@ func (g *gathered) flush() {
 	defer g.writing.Unlock()
 	g.mu.Lock()
 	lines := g.lines
+	if len(lines) == 0 { // another has written them
+		g.mu.Unlock()
+		return
+	}
 	g.lines = g.spare[:0]
 	g.room.Broadcast()
 	g.mu.Unlock()
-	if len(lines) > 0 {
-		// There is nobody to tell of an error: this is where errors are told.
-		_, _ = g.w.Write(lines)
-	}
+	// There is nobody to tell of an error: this is where errors are told.
+	_, _ = g.w.Write(lines)
 	g.spare = lines
 }
 
@@ -121,6 +124,9 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	}
 	err := h.Handler.Handle(ctx, r)
 	if !ordinary {
+		// Those who log in at one moment, for they shared a commit, share the write, too:
+		// the others add their lines first.
+		runtime.Gosched()
 		h.lines.flush()
 	}
 	return err

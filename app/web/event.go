@@ -47,18 +47,23 @@ func (s *Site) writeEvent(c *fiber.Ctx, what string, id accounts.ID, err error, 
 	case err != nil:
 		outcome, level = "failed", slog.LevelError
 	}
+	address := s.address(c).String()
 	if eventWords[what] != "" && id != (accounts.ID{}) {
+		agent := c.Request().Header.UserAgent()
 		s.events.Note(accounts.Event{
 			Account: id,
 			At:      time.Now(),
 			What:    what,
 			Outcome: outcome,
-			Agent:   string(c.Request().Header.UserAgent()[:min(256, len(c.Request().Header.UserAgent()))]),
-			Address: s.address(c).String(),
+			Agent:   string(agent[:min(256, len(agent))]),
+			Address: address,
 		})
 	}
-	attrs := append([]slog.Attr{slog.String("outcome", outcome)}, about...)
-	s.log.LogAttrs(c.Context(), level, what, append(attrs, slog.String("ip", s.address(c).String()))...)
+	line := record(level, what)
+	line.AddAttrs(slog.String("outcome", outcome))
+	line.AddAttrs(about...)
+	line.AddAttrs(slog.String("ip", address))
+	s.write(c, line)
 }
 
 // outcomes are how refusals are called in the log.
