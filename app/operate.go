@@ -97,6 +97,9 @@ func reach(ctx context.Context, settings config.Settings, action control.Action)
 		db, people, openErr := open(settings)
 		switch {
 		case openErr == nil:
+			if err := db.Await(ctx); err != nil {
+				return nil, nil, errors.Join(err, db.Close())
+			}
 			return control.NewDirect(people, db, db.Accounts(), settings.Origin), db.Close, nil
 		case !errors.Is(openErr, bolt.ErrInUse):
 			return nil, nil, openErr

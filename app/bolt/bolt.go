@@ -194,6 +194,17 @@ func (db *DB) lookOn(ctx context.Context, path string) {
 // line that says what is wrong and what to do.
 func (db *DB) Damaged() <-chan error { return db.damaged }
 
+// Await waits until all pages have been looked at, or ctx ends. The error is that
+// of Damaged.
+func (db *DB) Await(ctx context.Context) error {
+	select {
+	case <-db.writes.decided:
+		return db.writes.verdict
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // Close waits for the writes in hand and closes the file.
 func (db *DB) Close() error {
 	db.closing.Do(func() {

@@ -227,6 +227,9 @@ func TestLargeFilesAreReadFirst(t *testing.T) {
 	if s, err := db.Read(sessionID(1)); err != nil || s.Name != FilledName(1) {
 		t.Errorf("%+v, %v", s, err)
 	}
+	if err := db.Await(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if err := db.Change(sessionID(1), []byte("changed")); err != nil {
 		t.Error(err)
 	}

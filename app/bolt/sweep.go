@@ -24,10 +24,8 @@ const (
 // again. What has expired is refused when it is read, so nothing depends on when
 // it is swept. A fault is reported and the walk begins anew later.
 func (db *DB) Sweep(ctx context.Context, report func(removed int, err error)) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-db.writes.decided:
+	if db.Await(ctx) != nil {
+		return // and whoever listens to Damaged knows
 	}
 	for {
 		removed, err := db.sweep(ctx)

@@ -230,13 +230,12 @@ func (s *Sessions) Read(c *fiber.Ctx) (Session, error) {
 	return session, err
 }
 
-// Renew notes that the visitor was here, if that was not noted lately. It waits
-// for no write.
-func (s *Sessions) Renew(c *fiber.Ctx, noted time.Time) {
-	if now := s.now(); now.Sub(noted) >= s.limits.Renewal() {
-		s.store.Renew(s.id(c), now)
-	}
-}
+// Due reports whether it was noted so long ago that the visitor was here that it
+// should be noted anew.
+func (s *Sessions) Due(noted time.Time) bool { return s.now().Sub(noted) >= s.limits.Renewal() }
+
+// Renew notes that the visitor is here. It waits for no write.
+func (s *Sessions) Renew(c *fiber.Ctx) { s.store.Renew(s.id(c), s.now()) }
 
 // Key returns what the visitor's session is called in lists.
 func (s *Sessions) Key(c *fiber.Ctx) Key { return KeyOf(s.id(c)) }

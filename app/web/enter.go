@@ -126,7 +126,7 @@ func (s *Site) known(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
 		methods[method] = true
 	}
 	return func(ctx *fasthttp.RequestCtx) {
-		if !methods[string(ctx.Method())] {
+		if !ctx.IsGet() && !methods[string(ctx.Method())] {
 			ctx.SetUserValue(loggedAs{}, string(ctx.Method()))
 			ctx.Request.Header.SetMethod(fiber.MethodConnect)
 		}

@@ -115,8 +115,8 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if err != nil {
 		return err
 	}
-	if !v.seen.IsZero() && personal(c) {
-		s.sessions.Renew(c, v.seen)
+	if !v.seen.IsZero() && s.sessions.Due(v.seen) && personal(c) {
+		s.sessions.Renew(c)
 	}
 	switch who := r.who &^ proved; {
 	case who == loggedOut && v.LoggedIn():
