@@ -189,9 +189,10 @@ func (db *DB) lookOn(ctx context.Context, path string) {
 	db.writes.admit(err)
 }
 
-// Damaged returns a channel that says if a page is found damaged after Open. From
-// then on there is no writing, and the file is as Open found it. The error is one
-// line that says what is wrong and what to do.
+// Damaged returns a channel that says if a page is found damaged after Open. Then
+// nothing has been written, but for the commit of the adapter's New, which changes
+// no tree and writes the list of free pages anew, and nothing will be. The error is
+// one line that says what is wrong and what to do.
 func (db *DB) Damaged() <-chan error { return db.damaged }
 
 // Await waits until all pages have been looked at, or ctx ends. The error is that

@@ -4,10 +4,12 @@
 package sessions
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"time"
@@ -145,6 +147,7 @@ type Sessions struct {
 	cookie fiber.Cookie // how the cookie looks, without a value
 	limits Limits
 	now    func() time.Time
+	noData []byte // what Fiber's middleware reads as a session without data
 
 	// Address returns where a request comes from, for the list of sessions. It
 	// may be set before the first request.
@@ -183,6 +186,7 @@ func New(store Store, limits Limits, secure bool) *Sessions {
 		},
 		limits:  limits,
 		now:     time.Now,
+		noData:  noData(),
 		Address: func(c *fiber.Ctx) string { return c.Context().RemoteIP().String() },
 	}
 }
@@ -248,37 +252,48 @@ func (s *Sessions) Here(c *fiber.Ctx, key Key) bool {
 }
 
 // Begin logs the visitor in to the account, which was proved with the password
-// set at that time. The session always gets a new id and the
-// one the browser had before is removed in the same write, so that an id which
-// somebody planted or watched leads nowhere (OWASP ASVS 7.2.4). When Begin
-// returns nil the session is on disk; otherwise nothing has changed.
+// set at that time. The session always gets a new id, and the one that the browser
+// had before is removed in the same write, so that an id which somebody planted or
+// watched leads nowhere (OWASP ASVS 7.2.4). None of its data passes into the new
+// one. When Begin returns nil the session is on disk; otherwise nothing has changed.
 func (s *Sessions) Begin(c *fiber.Ctx, account Account, name string, password time.Time) error {
 	now := s.now()
-	sess, err := s.open(c, &beginning{
-		Store:    s.store,
-		replaces: s.id(c),
-		session: Session{
-			Account:  account,
-			Name:     name,
-			Password: password,
-			Began:    now,
-			Seen:     now,
-			Proved:   now,
-			Agent:    agent(c),
-			Address:  s.Address(c),
-		},
-	})
+	id := NewID(now)
+	err := s.store.Begin(id, s.id(c), Session{
+		Account:  account,
+		Name:     name,
+		Password: password,
+		Began:    now,
+		Seen:     now,
+		Proved:   now,
+		Agent:    agent(c),
+		Address:  s.Address(c),
+	}, s.noData)
 	if err != nil {
 		return fmt.Errorf("begin session: %w", err)
 	}
-	sess.Set("name", name)
-	if err := sess.Save(); err != nil {
-		// Save sets the cookie before it writes. Without this the visitor would
-		// leave with the id of a session that does not exist.
-		c.Response().Header.DelCookie(s.cookie.Name)
-		return fmt.Errorf("begin session: %w", err)
-	}
+	cookie := s.lasting(id)
+	c.Cookie(&cookie)
+	c.Request().Header.SetCookie(s.cookie.Name, id) // the rest of the request goes on under it
 	return nil
+}
+
+// noData encodes an empty session as Fiber's middleware does. To have it do so at
+// each login would take as long as to find the account.
+func noData() []byte {
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(map[string]any{}); err != nil {
+		panic(err) // it never fails on such a map
+	}
+	return b.Bytes()
+}
+
+// lasting returns the cookie that holds id, for as long as a session may last.
+func (s *Sessions) lasting(id string) fiber.Cookie {
+	cookie := s.cookie
+	cookie.Value = id
+	cookie.MaxAge = int(s.limits.Lifetime / time.Second)
+	return cookie
 }
 
 // agent returns the browser's own words about itself, cut to what a list needs.
@@ -297,10 +312,7 @@ func (s *Sessions) Prove(c *fiber.Ctx) error {
 	if err := s.store.Rotate(id, old, now); err != nil {
 		return fmt.Errorf("prove session: %w", err)
 	}
-	proved := given{before: s.Key(c), cookie: s.cookie}
-	proved.cookie.Value = id
-	proved.cookie.MaxAge = int(s.limits.Lifetime / time.Second)
-	c.Locals(given{}, proved)
+	c.Locals(given{}, given{before: s.Key(c), cookie: s.lasting(id)})
 	c.Request().Header.SetCookie(s.cookie.Name, id)
 	s.Give(c)
 	return nil
@@ -391,20 +403,6 @@ func (s *Sessions) EndOne(account Account, session Key) error {
 		return fmt.Errorf("end session: %w", err)
 	}
 	return nil
-}
-
-// beginning is the storage of a request that begins a session. It has no former
-// data, so that nothing of the old session passes into the new one.
-type beginning struct {
-	Store
-	replaces string
-	session  Session
-}
-
-func (b *beginning) Get(string) ([]byte, error) { return nil, nil }
-
-func (b *beginning) Set(id string, data []byte, _ time.Duration) error {
-	return b.Begin(id, b.replaces, b.session, data)
 }
 
 // changing is the storage of a request that changes a session's data.
