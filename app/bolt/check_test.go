@@ -32,6 +32,18 @@ func town(t testing.TB) string {
 	return path
 }
 
+// alter changes a file that no store has open.
+func alter(t *testing.T, path string, f func(tx *bbolt.Tx) error) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.Update(f), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func sessionID(i int) string { return "session " + FilledName(i) }
 
 // fill makes n accounts and twice as many sessions, all else in proportion.
@@ -120,13 +132,7 @@ func TestCheckFindsWhatDoesNotMatch(t *testing.T) {
 	for name, harm := range tests {
 		t.Run(name, func(t *testing.T) {
 			path := town(t)
-			db, err := bbolt.Open(path, 0o600, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := errors.Join(db.Update(harm), db.Close()); err != nil {
-				t.Fatal(err)
-			}
+			alter(t, path, harm)
 			r, err := Check(t.Context(), path)
 			if err != nil || r.Whole() {
 				t.Errorf("%+v, %v", r, err)
@@ -146,22 +152,12 @@ func TestCheckOfAFileWithoutABucket(t *testing.T) {
 	for _, missing := range buckets[1:] {
 		t.Run(string(missing), func(t *testing.T) {
 			path := town(t)
-			change := func(f func(tx *bbolt.Tx) error) {
-				t.Helper()
-				db, err := bbolt.Open(path, 0o600, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := errors.Join(db.Update(f), db.Close()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			change(func(tx *bbolt.Tx) error { return tx.DeleteBucket(missing) })
+			alter(t, path, func(tx *bbolt.Tx) error { return tx.DeleteBucket(missing) })
 			r, err := Check(t.Context(), path)
 			if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "another name") {
 				t.Errorf("it was there: %+v, %v", r, err)
 			}
-			change(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyBuckets, sumOfNames(tx)) })
+			alter(t, path, func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyBuckets, sumOfNames(tx)) })
 			r, err = Check(t.Context(), path)
 			if err != nil || strings.Contains(strings.Join(r.Problems, "\n"), "runtime error") {
 				t.Errorf("it never was: %+v, %v", r, err)
@@ -174,7 +170,7 @@ func TestCheckOfAFileWithoutABucket(t *testing.T) {
 			if bytes.Equal(missing, bucketSessions) {
 				return
 			}
-			change(func(tx *bbolt.Tx) error {
+			alter(t, path, func(tx *bbolt.Tx) error {
 				b := tx.Bucket(bucketSessions)
 				k, _ := b.Cursor().First()
 				return b.Put(bytes.Clone(k), []byte("nonsense"))

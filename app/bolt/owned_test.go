@@ -158,19 +158,10 @@ func TestSessionsAreEnteredAfterAKill(t *testing.T) {
 	if n := len(again.listed(t, ann)); n != len(ids) {
 		t.Errorf("entered, %d sessions are listed, want %d", n, len(ids))
 	}
-	before := again.writings(t)
-	if err := again.enterAll(nil); err != nil || again.writings(t) != before {
-		t.Errorf("with nothing to enter: %v, %d writings", err, again.writings(t)-before)
+	before := lastCommit(t, again)
+	if err := again.enterAll(nil); err != nil || lastCommit(t, again) != before {
+		t.Errorf("with nothing to enter: %v, %d commits", err, lastCommit(t, again)-before)
 	}
-}
-
-// writings returns the number of the newest commit.
-func (db *DB) writings(t *testing.T) (n int) {
-	t.Helper()
-	if err := db.view(func(tx *bbolt.Tx) error { n = tx.ID(); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // Whatever happens in whatever order, by whatever clock, and even if how far they
@@ -347,13 +338,7 @@ func TestCheckOfEntries(t *testing.T) {
 	}
 	change := func(f func(tx *bbolt.Tx) error) Report {
 		t.Helper()
-		file, err := bbolt.Open(path, 0o600, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(file.Update(f), file.Close()); err != nil {
-			t.Fatal(err)
-		}
+		alter(t, path, f)
 		r, err := Check(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
@@ -384,15 +369,7 @@ func TestCheckOfEntries(t *testing.T) {
 // A file of the format before keeps its accounts and loses its sessions.
 func TestTheFormatBefore(t *testing.T) {
 	path := town(t)
-	file, err := bbolt.Open(path, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(file.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketMeta).Put(keyFormat, formatOld)
-	}), file.Close()); err != nil {
-		t.Fatal(err)
-	}
+	alter(t, path, func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyFormat, formatOld) })
 	if _, err := Check(t.Context(), path); err == nil || !strings.Contains(err.Error(), "older version") {
 		t.Errorf("the check: %v", err)
 	}
