@@ -256,12 +256,11 @@ func (s *Sessions) Here(c *fiber.Ctx, key Key) bool {
 // had before is removed in the same write, so that an id which somebody planted or
 // watched leads nowhere (OWASP ASVS 7.2.4). None of its data passes into the new
 // one. When Begin returns nil the session is on disk; otherwise nothing has changed.
-func (s *Sessions) Begin(c *fiber.Ctx, account Account, name string, password time.Time) error {
+func (s *Sessions) Begin(c *fiber.Ctx, account Account, password time.Time) error {
 	now := s.now()
 	id := NewID(now)
 	err := s.store.Begin(id, s.id(c), Session{
 		Account:  account,
-		Name:     name,
 		Password: password,
 		Began:    now,
 		Seen:     now,

@@ -79,7 +79,7 @@ func (s *site) begin(c *fiber.Ctx, name string) error {
 	if err != nil {
 		return err
 	}
-	return s.Begin(c, sessions.Account(a.ID), a.Name.String(), a.PasswordChanged)
+	return s.Begin(c, sessions.Account(a.ID), a.PasswordChanged)
 }
 
 // answer is what a request got.

@@ -67,7 +67,7 @@ func (s *Site) prove(c *fiber.Ctx, name, password string) (accounts.Account, err
 // begin logs the visitor in to the account that they proved, and makes their
 // browser known, so that other people's failures do not keep it out.
 func (s *Site) begin(c *fiber.Ctx, a accounts.Account) error {
-	if err := s.sessions.Begin(c, [16]byte(a.ID), a.Name.String(), a.PasswordChanged); err != nil {
+	if err := s.sessions.Begin(c, [16]byte(a.ID), a.PasswordChanged); err != nil {
 		return err
 	}
 	s.cookies.known.set(c, s.accounts.Known(a), accounts.KnownFor)

@@ -83,6 +83,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{fault, 500, 0, true},
 		{fmt.Errorf("begin: %w", sessions.ErrFull), 503, time.Minute, true},
+		{fmt.Errorf("begin: %w", sessions.ErrBusy), 503, time.Minute, true},
 		{fmt.Errorf("save: %w", sessions.ErrEnded), 401, 0, false},
 		{&Refusal{Status: 403, Message: "No."}, 403, 0, false},
 		{fmt.Errorf("more: %w", &Refusal{Status: 429, Message: "No.", RetryAfter: time.Second}), 429, time.Second, false},

@@ -158,17 +158,7 @@ func testFull(t *testing.T, room room) {
 		}
 		people.mustBeIn(t, some)
 	}
-	if faults := server.Faults(); len(faults) > 0 {
-		t.Errorf("faults:\n%s", strings.Join(faults, "\n"))
-	}
-	line.HangUp()
-	if err := server.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	mustBeWhole(t, server)
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
+	killAndStart(t, server, line)
 	people.line = server.Line()
 	people.mustBeIn(t, len(people.cookies))
 	t.Logf("%d logins refused, %d acknowledged, none lost", people.refused, len(people.cookies))
@@ -248,6 +238,19 @@ func testFullUnderLoad(t *testing.T, room room) {
 	if refused.Load() != before || !server.Running() || server.PID() != pid {
 		t.Error("it is not the same process that has recovered")
 	}
+	killAndStart(t, server, line)
+	for _, c := range all {
+		if err := errors.Join(c.verify(server.Line()), c.verifyAll()); err != nil {
+			t.Errorf("client %d, after a restart: %v", c.number, err)
+		}
+	}
+	t.Logf("%d changes of clients refused; %v", refused.Load(), &f)
+}
+
+// killAndStart ends a server that has had no fault, looks whether its file is
+// whole, and starts it again.
+func killAndStart(t *testing.T, server *rig.Server, line *rig.Line) {
+	t.Helper()
 	if faults := server.Faults(); len(faults) > 0 {
 		t.Errorf("faults:\n%s", strings.Join(faults, "\n"))
 	}
@@ -259,12 +262,6 @@ func testFullUnderLoad(t *testing.T, room room) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range all {
-		if err := errors.Join(c.verify(server.Line()), c.verifyAll()); err != nil {
-			t.Errorf("client %d, after a restart: %v", c.number, err)
-		}
-	}
-	t.Logf("%d changes of clients refused; %v", refused.Load(), &f)
 }
 
 // liveRefused makes changes at random until it is stopped. What is refused must
