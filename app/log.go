@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"latchkey/app/web"
 )
 
 // newLog returns a log for people with dev, and for programs otherwise. The
@@ -112,24 +114,30 @@ type handler struct {
 	short bool // ordinary requests have a way of their own: see appendRequest
 }
 
+var _ web.RequestHandler = handler{}
+
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	r.Time = r.Time.UTC()
-	ordinary := r.Message == "request" && r.Level == slog.LevelInfo
-	if ordinary && h.short {
-		var room [512]byte
-		if line, ok := appendRequest(room[:0], r); ok {
-			_, err := h.lines.Write(line)
-			return err
-		}
-	}
 	err := h.Handler.Handle(ctx, r)
-	if !ordinary {
+	if r.Message != "request" || r.Level != slog.LevelInfo {
 		// Those who log in at one moment, for they shared a commit, share the write, too:
 		// the others add their lines first.
 		runtime.Gosched()
 		h.lines.flush()
 	}
 	return err
+}
+
+// HandleRequest writes what Handle would write for r.Record.
+func (h handler) HandleRequest(r web.Request) {
+	if h.short {
+		var room [256]byte
+		if line, ok := appendRequest(room[:0], r); ok {
+			_, _ = h.lines.Write(line) // it never fails
+			return
+		}
+	}
+	_ = h.Handle(context.Background(), r.Record()) // as in the web, there is nobody to tell
 }
 
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -140,32 +148,34 @@ func (h handler) WithGroup(name string) slog.Handler {
 	return handler{h.Handler.WithGroup(name), h.lines, false}
 }
 
-// appendRequest adds to b what slog's JSONHandler would write for an ordinary
-// request, and reports whether it could: text with anything to escape, and other
-// kinds of values, it leaves to that handler. Each page writes such a line, and
-// this takes a fifth of the time.
-func appendRequest(b []byte, r slog.Record) (line []byte, ok bool) {
+// appendRequest adds to b what slog's JSONHandler would write for r.Record, and
+// reports whether it could: a text with anything to escape it leaves to that
+// handler. Each page writes such a line, and this takes a tenth of the time.
+func appendRequest(b []byte, r web.Request) (line []byte, ok bool) {
+	if !plain(r.Method) || !plain(r.Path) || !r.IP.IsValid() || r.IP.Zone() != "" {
+		return b, false
+	}
 	b = append(b, `{"time":"`...)
-	b = r.Time.AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `","level":"INFO","msg":"request"`...)
-	ok = true
-	r.Attrs(func(a slog.Attr) bool {
-		b = append(append(append(b, `,"`...), a.Key...), `":`...)
-		switch v := a.Value; v.Kind() {
-		case slog.KindString:
-			text := v.String()
-			for i := range len(text) {
-				ok = ok && ' ' <= text[i] && text[i] <= '~' && text[i] != '"' && text[i] != '\\'
-			}
-			b = append(append(append(b, '"'), text...), '"')
-		case slog.KindInt64:
-			b = strconv.AppendInt(b, v.Int64(), 10)
-		case slog.KindDuration:
-			b = strconv.AppendInt(b, int64(v.Duration()), 10)
-		default:
-			ok = false
+	b = r.At.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","level":"INFO","msg":"request","method":"`...)
+	b = append(b, r.Method...)
+	b = append(b, `","path":"`...)
+	b = append(b, r.Path...)
+	b = append(b, `","status":`...)
+	b = strconv.AppendInt(b, int64(r.Status), 10)
+	b = append(b, `,"duration":`...)
+	b = strconv.AppendInt(b, int64(r.Duration), 10)
+	b = append(b, `,"ip":"`...)
+	b = r.IP.AppendTo(b)
+	return append(b, "\"}\n"...), true
+}
+
+// plain reports whether there is nothing to escape in text.
+func plain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
 		}
-		return ok
-	})
-	return append(b, "}\n"...), ok
+	}
+	return true
 }

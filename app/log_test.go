@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"latchkey/app/web"
 )
 
 // What failed, and what happened to accounts, is on record before the next
@@ -82,31 +85,43 @@ func TestLogKeepsLinesWhole(t *testing.T) {
 // A line of an ordinary request is what slog itself writes, to the byte, and
 // nothing in it can make a line of its own (OWASP ASVS 16.4.1).
 func TestRequestLines(t *testing.T) {
-	for _, path := range []string{"/", "/a b~!", `/"`, `/\`, "/\n{\"level\":\"ERROR\"}", "/\x00\x7f\xff", "/ä\u2028🚲", "/<&>", strings.Repeat("/x", 1000)} {
-		for _, extra := range []slog.Attr{slog.Int("n", -5), slog.Duration("d", 1500), slog.String("ip", "::1"), slog.Any("e", io.EOF), slog.Group("g", "a", 1), slog.Bool("b", true)} {
-			r := slog.NewRecord(time.Unix(1e9, 1200), slog.LevelInfo, "request", 0)
-			r.AddAttrs(slog.String("method", "GET"), slog.String("path", path), slog.Int("status", 200), extra)
-			var want strings.Builder
-			utc := r.Clone()
-			utc.Time = r.Time.UTC()
-			if err := slog.NewJSONHandler(&want, nil).Handle(t.Context(), utc); err != nil {
-				t.Fatal(err)
-			}
-			out := newOutput()
-			log, done := newLog(false, out)
-			if err := log.Handler().Handle(t.Context(), r); err != nil {
-				t.Fatal(err)
-			}
-			done()
-			if got := out.String(); got != want.String() || strings.Count(got, "\n") != 1 {
-				t.Errorf("%q, want %q", got, want.String())
+	at := time.Unix(1e9, 1200).In(time.FixedZone("", 3600))
+	for _, text := range []string{"", "/", "GET", "/a b~!", `/"`, `/\`, "/\n{\"level\":\"ERROR\"}", "/\x00\x7f\xff", "/ä\u2028🚲", "/<&>", strings.Repeat("/x", 1000)} {
+		for _, ip := range []string{"192.0.2.7", "::1", "::ffff:192.0.2.7", "fe80::1%e\"0", ""} {
+			r := web.Request{At: at, Method: "GET", Path: text, Status: 200, Duration: 1500}
+			r.IP, _ = netip.ParseAddr(ip)
+			for range 2 {
+				var want strings.Builder
+				record := r.Record()
+				record.Time = at.UTC()
+				if err := slog.NewJSONHandler(&want, nil).Handle(t.Context(), record); err != nil {
+					t.Fatal(err)
+				}
+				out := newOutput()
+				log, done := newLog(false, out)
+				log.Handler().(web.RequestHandler).HandleRequest(r)
+				done()
+				if got := out.String(); got != want.String() || strings.Count(got, "\n") != 1 {
+					t.Errorf("%q, want %q", got, want.String())
+				}
+				r.Method, r.Path, r.Status, r.Duration = text, "/", -1, -5
 			}
 		}
 	}
-	plain := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
-	plain.AddAttrs(slog.String("path", "/"), slog.Int("status", 200), slog.Duration("duration", time.Second))
-	if _, ok := appendRequest(nil, plain); !ok {
+	page := web.Request{At: at, Method: "GET", Path: "/", Status: 200, IP: netip.MustParseAddr("::1")}
+	if _, ok := appendRequest(nil, page); !ok {
 		t.Error("the line of a page is left to slog")
+	}
+}
+
+// What a logger was given for all its lines is in those of requests, too.
+func TestRequestLineOfALoggerWithMore(t *testing.T) {
+	out := newOutput()
+	log, done := newLog(false, out)
+	log.With("a", 1).WithGroup("g").Handler().(web.RequestHandler).HandleRequest(web.Request{Path: "/"})
+	done()
+	if got := out.String(); !strings.Contains(got, `"a":1,"g":{"method":"","path":"/"`) || strings.Count(got, "\n") != 1 {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -114,7 +129,7 @@ func TestRequestLines(t *testing.T) {
 func TestDevLog(t *testing.T) {
 	out := newOutput()
 	log, done := newLog(true, out)
-	log.Info("request", "path", "/x\nforged")
+	log.Handler().(web.RequestHandler).HandleRequest(web.Request{At: time.Now(), Path: "/x\nforged"})
 	done()
 	if got := out.String(); !strings.Contains(got, `path="/x\nforged"`) || strings.Count(got, "\n") != 1 || !strings.Contains(got, "Z ") {
 		t.Errorf("%q", got)

@@ -227,16 +227,16 @@ func (c *checker) administrator(k, _ []byte) error {
 func (c *checker) session(k, value []byte) error {
 	c.report.Sessions++
 	r, err := decode(k, value)
-	if err != nil || r.account == (sessions.Account{}) {
+	if err != nil || r.Account == (sessions.Account{}) {
 		return err
 	}
-	if _, err := c.owner(r.account[:]); err != nil {
-		return fmt.Errorf("of the account %x: %w", r.account, err)
+	if _, err := c.owner(r.Account[:]); err != nil {
+		return fmt.Errorf("of the account %x: %w", r.Account, err)
 	}
 	if bytes.Compare(k, entered(c.tx)) >= 0 {
 		return nil
 	}
-	return c.has(bucketOwned, owned(r.account[:], k), nil)
+	return c.has(bucketOwned, owned(r.Account[:], k), nil)
 }
 
 func (c *checker) owned(k, _ []byte) error {
@@ -249,7 +249,7 @@ func (c *checker) owned(k, _ []byte) error {
 		return errors.New("there is no such session")
 	}
 	r, err := decode(session, value)
-	if err == nil && !bytes.Equal(r.account[:], id) {
+	if err == nil && !bytes.Equal(r.Account[:], id) {
 		err = errors.New("the session is of another account")
 	}
 	return err

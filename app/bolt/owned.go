@@ -78,8 +78,8 @@ func (db *DB) enterAll([]struct{}) error {
 					break
 				}
 				// One that is damaged is nobody's.
-				if r, err := decode(k, value); err == nil && r.account != (sessions.Account{}) {
-					if err := enter(tx, r.account, k); err != nil {
+				if r, err := decode(k, value); err == nil && r.Account != (sessions.Account{}) {
+					if err := enter(tx, r.Account, k); err != nil {
 						return err
 					}
 				}

@@ -122,10 +122,10 @@ func TestSessionsAreEnteredAfterAKill(t *testing.T) {
 	}
 	if err := db.writes.do(func(tx *bbolt.Tx) error {
 		first := sessions.KeyOf(ids[0])
-		r, _, err := db.live(tx, first[:])
+		r, err := db.live(tx, first[:])
 		for _, id := range ids[1:] {
 			k := sessions.KeyOf(id)
-			err = errors.Join(err, addSession(tx, k[:], r.account, encode(k[:], r)))
+			err = errors.Join(err, addSession(tx, k[:], r.Account, encode(k[:], r)))
 		}
 		return err
 	}); err != nil {

@@ -23,11 +23,11 @@ type readers struct {
 	commits uint64    // begun and ended ones, so an odd number while one is on its way
 }
 
-// reader is a transaction and the buckets that every page reads. It is used by
-// one goroutine at a time.
+// reader is a transaction and cursors in the buckets that every page reads. It is
+// used by one goroutine at a time.
 type reader struct {
 	tx                 *bbolt.Tx
-	sessions, accounts *bbolt.Bucket
+	sessions, accounts *bbolt.Cursor
 }
 
 // mostIdle is how many transactions wait for a reader. More than there are cores
@@ -48,7 +48,7 @@ func (r *readers) use(f func(*reader) error) error {
 		}
 	}()
 	if one.sessions == nil {
-		one.sessions, one.accounts = one.tx.Bucket(bucketSessions), one.tx.Bucket(bucketAccounts)
+		one.sessions, one.accounts = one.tx.Bucket(bucketSessions).Cursor(), one.tx.Bucket(bucketAccounts).Cursor()
 	}
 	err = f(one)
 	whole = true

@@ -24,15 +24,9 @@ import (
 // that a record which a damaged page puts under another's key is refused, not
 // shown to that other.
 type record struct {
-	account  sessions.Account
-	password time.Time
-	began    time.Time
-	seen     time.Time
-	expires  time.Time
-	proved   time.Time
-	agent    []byte
-	address  []byte
-	data     []byte
+	sessions.Session // without Name and Admin, which are the account's, and Key
+	expires          time.Time
+	data             []byte
 }
 
 const (
@@ -72,56 +66,47 @@ func whole(what string, key, value []byte, head int) error {
 
 // encode returns r as bytes to keep under key.
 func encode(key []byte, r record) []byte {
-	b := make([]byte, 5, recordHead+4+len(r.agent)+len(r.address)+len(r.data))
-	b = append(b, r.account[:]...)
-	b = binary.BigEndian.AppendUint64(b, nanoseconds(r.password))
-	for _, t := range [...]time.Time{r.began, r.seen, r.expires, r.proved} {
+	b := make([]byte, 5, recordHead+4+len(r.Agent)+len(r.Address)+len(r.data))
+	b = append(b, r.Account[:]...)
+	b = binary.BigEndian.AppendUint64(b, nanoseconds(r.Password))
+	for _, t := range [...]time.Time{r.Began, r.Seen, r.expires, r.Proved} {
 		b = binary.BigEndian.AppendUint64(b, uint64(t.UnixMilli()))
 	}
-	for _, text := range [...][]byte{r.agent, r.address} {
+	for _, text := range [...]string{r.Agent, r.Address} {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
 		b = append(b, text...)
 	}
 	return seal(key, append(b, r.data...))
 }
 
-// decode reads what encode wrote. Agent, address and data share the memory of
-// value. A record that is not whole is an error, never a guess.
-func decode(key, value []byte) (record, error) {
+// decode reads what encode wrote. The data share the memory of value. A record
+// that is not whole is an error, never a guess.
+func decode(key, value []byte) (r record, err error) {
+	if r.expires, err = decodeSession(key, value, &r.Session); err != nil {
+		return record{}, err
+	}
+	rest := value[recordHead:]
+	if r.Agent, rest, err = nextText(rest); err != nil {
+		return record{}, err
+	}
+	if r.Address, r.data, err = nextText(rest); err != nil {
+		return record{}, err
+	}
+	return r, nil
+}
+
+// decodeSession reads the part of a record that every page asks for into s, and
+// returns when it expires.
+func decodeSession(key, value []byte, s *sessions.Session) (expires time.Time, err error) {
 	if err := whole("a session", key, value, recordHead); err != nil {
-		return record{}, err
+		return time.Time{}, err
 	}
-	agent, rest, err := cut(value[recordHead:])
-	if err != nil {
-		return record{}, err
-	}
-	address, data, err := cut(rest)
-	if err != nil {
-		return record{}, err
-	}
-	return record{
-		account:  sessions.Account(accountOf(value)),
-		password: fromNanoseconds(value[21:]),
-		began:    fromMilliseconds(value[29:]),
-		seen:     fromMilliseconds(value[37:]),
-		expires:  fromMilliseconds(value[45:]),
-		proved:   fromMilliseconds(value[53:]),
-		agent:    agent,
-		address:  address,
-		data:     data,
-	}, nil
-}
-
-// session returns the part of r that a page asks for.
-func (r record) session() sessions.Session {
-	return sessions.Session{Account: r.account, Password: r.password, Began: r.began, Seen: r.seen, Proved: r.proved}
-}
-
-// listed returns the part of r that a list shows. It shares no memory with r.
-func (r record) listed(key []byte) sessions.Session {
-	s := r.session()
-	s.Key, s.Agent, s.Address = sessions.Key(key), string(r.agent), string(r.address)
-	return s
+	s.Account = sessions.Account(accountOf(value))
+	s.Password = fromNanoseconds(value[21:])
+	s.Began = fromMilliseconds(value[29:])
+	s.Seen = fromMilliseconds(value[37:])
+	s.Proved = fromMilliseconds(value[53:])
+	return fromMilliseconds(value[45:]), nil
 }
 
 func fromMilliseconds(b []byte) time.Time {

@@ -14,7 +14,11 @@ import (
 // ASVS 1.5.2: what is not whole, or stands under another key, is refused. ASVS
 // 1.4.2: a length is not believed beyond the bytes that are there.
 func TestRecordOfAnotherKeyIsRefused(t *testing.T) {
-	r := record{account: sessions.Account{1}, password: time.Unix(0, 5), began: time.UnixMilli(1), seen: time.UnixMilli(2), expires: time.UnixMilli(3), data: []byte("data")}
+	r := record{
+		Session: sessions.Session{Account: sessions.Account{1}, Password: time.Unix(0, 5), Began: time.UnixMilli(1), Seen: time.UnixMilli(2), Agent: "agent", Address: "::1"},
+		expires: time.UnixMilli(3),
+		data:    []byte("data"),
+	}
 	value := encode([]byte("ann's key"), r)
 	if _, err := decode([]byte("ann's key"), value); err != nil {
 		t.Fatal(err)
@@ -47,12 +51,25 @@ func FuzzRecord(f *testing.F) {
 				t.Errorf("%x was read as %+v, which is %x", value, r, again)
 			}
 		}
-		want := record{account: sessions.Account{byte(at)}, password: fromNanoseconds(binary.BigEndian.AppendUint64(nil, uint64(at))), began: time.UnixMilli(at), seen: time.UnixMilli(at + 1), expires: time.UnixMilli(at + 2), data: data}
+		want := record{
+			Session: sessions.Session{
+				Account:  sessions.Account{byte(at)},
+				Password: fromNanoseconds(binary.BigEndian.AppendUint64(nil, uint64(at))),
+				Began:    time.UnixMilli(at),
+				Seen:     time.UnixMilli(at + 1),
+				Proved:   time.UnixMilli(at + 3),
+				Agent:    string(key[:min(len(key), 1<<16-1)]),
+				Address:  "::1",
+			},
+			expires: time.UnixMilli(at + 2),
+			data:    data,
+		}
 		got, err := decode(key, encode(key, want))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.account != want.account || !got.password.Equal(want.password) || !bytes.Equal(got.data, data) || !got.began.Equal(want.began) || !got.seen.Equal(want.seen) || !got.expires.Equal(want.expires) {
+		if got.Account != want.Account || got.Agent != want.Agent || got.Address != want.Address || !bytes.Equal(got.data, data) ||
+			!got.Password.Equal(want.Password) || !got.Began.Equal(want.Began) || !got.Seen.Equal(want.Seen) || !got.Proved.Equal(want.Proved) || !got.expires.Equal(want.expires) {
 			t.Errorf("wrote %+v, read %+v", want, got)
 		}
 	})

@@ -16,41 +16,59 @@ import (
 // disk, so a stolen copy of the file logs nobody in. The id has 256 random bits,
 // so the hash needs neither salt nor stretching.
 
-// live is find in a transaction whose buckets are not opened yet.
-func (db *DB) live(tx *bbolt.Tx, k []byte) (record, head, error) {
-	return db.find(tx.Bucket(bucketSessions), tx.Bucket(bucketAccounts), k)
+// live returns the record under k. Its data share the memory of the transaction.
+// Otherwise it is as find.
+func (db *DB) live(tx *bbolt.Tx, k []byte) (record, error) {
+	var s sessions.Session
+	value, err := db.find(tx.Bucket(bucketSessions).Cursor(), tx.Bucket(bucketAccounts).Cursor(), k, &s)
+	if err != nil {
+		return record{}, err
+	}
+	return decode(k, value)
 }
 
-// find returns the record under k if it has not expired, and the account that it
-// belongs to, if any. The record shares the memory of the transaction. If either
-// cannot be read, that is sessions.ErrDamaged.
-func (db *DB) find(inSessions, inAccounts *bbolt.Bucket, k []byte) (record, head, error) {
-	value := inSessions.Get(k)
-	if value == nil {
-		return record{}, head{}, sessions.ErrEnded
+// find puts what a page asks of the session under k into s, and returns its
+// record. If the session has expired, or its account does not let it be, that is
+// sessions.ErrEnded; if either cannot be read, sessions.ErrDamaged.
+//
+// Every page comes here. So nothing is copied that it does not ask for, and the
+// cursors may be those of the page before: a new one allocates.
+func (db *DB) find(inSessions, inAccounts *bbolt.Cursor, k []byte, s *sessions.Session) (value []byte, err error) {
+	if value = lookUp(inSessions, k); value == nil {
+		return nil, sessions.ErrEnded
 	}
-	r, err := decode(k, value)
-	if err != nil {
-		return record{}, head{}, fmt.Errorf("%w: %w", sessions.ErrDamaged, err)
+	expires, err := decodeSession(k, value, s)
+	if err == nil && db.expired(s, expires) {
+		return nil, sessions.ErrEnded
 	}
-	if db.expired(r) {
-		return record{}, head{}, sessions.ErrEnded
+	if err == nil {
+		var owner head
+		owner, err = standing(inAccounts, accountOf(value), s.Password)
+		s.Name, s.Admin = owner.name, owner.admin
 	}
-	owner, err := standing(inAccounts, accountOf(value), r.password)
 	if errors.Is(err, ErrDamaged) {
 		err = fmt.Errorf("%w: %w", sessions.ErrDamaged, err)
 	}
-	return r, owner, err
+	return value, err
+}
+
+// lookUp is what a bucket's Get does, with a cursor that can be used again.
+func lookUp(in *bbolt.Cursor, k []byte) []byte {
+	found, value := in.Seek(k)
+	if !bytes.Equal(found, k) {
+		return nil
+	}
+	return value
 }
 
 // standing returns the account that a session belongs to if it still lets the
 // session be: it is there, enabled, and has the password, set at that time, that
 // proved it. Otherwise sessions.ErrEnded. A session of nobody stands by itself.
-func standing(inAccounts *bbolt.Bucket, account []byte, password time.Time) (head, error) {
+func standing(inAccounts *bbolt.Cursor, account []byte, password time.Time) (head, error) {
 	if sessions.Account(account) == (sessions.Account{}) {
 		return head{}, nil
 	}
-	value := inAccounts.Get(account)
+	value := lookUp(inAccounts, account)
 	if value == nil {
 		return head{}, sessions.ErrEnded
 	}
@@ -80,8 +98,8 @@ func dropSession(tx *bbolt.Tx, k []byte) error {
 	if value == nil {
 		return nil
 	}
-	if r, err := decode(k, value); err == nil && r.account != (sessions.Account{}) {
-		if err := tx.Bucket(bucketOwned).Delete(owned(r.account[:], k)); err != nil {
+	if r, err := decode(k, value); err == nil && r.Account != (sessions.Account{}) {
+		if err := tx.Bucket(bucketOwned).Delete(owned(r.Account[:], k)); err != nil {
 			return err
 		}
 	}
@@ -110,11 +128,11 @@ func dropSessionsBut(tx *bbolt.Tx, account, but []byte) error {
 	return nil
 }
 
-// expired reports whether r has passed what it was written with, or the limits
+// expired reports whether s has passed what it was written with, or the limits
 // of today: an operator who shortens them means the sessions there are, too.
-func (db *DB) expired(r record) bool {
+func (db *DB) expired(s *sessions.Session, expires time.Time) bool {
 	now := db.now()
-	return !now.Before(r.expires) || !now.Before(db.limits.End(r.session()))
+	return !now.Before(expires) || !now.Before(db.limits.End(s.Began, s.Seen))
 }
 
 // Read returns the session with that id, or sessions.ErrEnded.
@@ -122,33 +140,22 @@ func (db *DB) Read(id string) (sessions.Session, error) {
 	k := sessions.KeyOf(id)
 	var s sessions.Session
 	err := db.read(func(in *reader) error {
-		r, owner, err := db.find(in.sessions, in.accounts, k[:])
-		if err == nil {
-			s = r.session()
-			s.Name, s.Admin = owner.name, owner.admin
-		}
+		_, err := db.find(in.sessions, in.accounts, k[:], &s)
 		return err
 	})
-	return s, err
+	if err != nil { // s may be half filled
+		return sessions.Session{}, err
+	}
+	return s, nil
 }
 
 // Begin writes a new session and removes the one it replaces, in one
 // transaction. It is on disk when Begin returns nil.
 func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error {
 	k, old := sessions.KeyOf(id), sessions.KeyOf(replaces)
-	r := record{
-		account:  s.Account,
-		password: s.Password,
-		began:    s.Began,
-		seen:     s.Seen,
-		expires:  db.limits.End(s),
-		proved:   s.Proved,
-		agent:    []byte(s.Agent),
-		address:  []byte(s.Address),
-		data:     data,
-	}
+	value := encode(k[:], record{Session: s, expires: db.limits.End(s.Began, s.Seen), data: data})
 	return db.begin(func(tx *bbolt.Tx) error {
-		if _, err := standing(tx.Bucket(bucketAccounts), r.account[:], r.password); err != nil {
+		if _, err := standing(tx.Bucket(bucketAccounts).Cursor(), s.Account[:], s.Password); err != nil {
 			return err
 		}
 		if replaces != "" {
@@ -156,7 +163,7 @@ func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error 
 				return err
 			}
 		}
-		return addSession(tx, k[:], r.account, encode(k[:], r))
+		return addSession(tx, k[:], s.Account, value)
 	})
 }
 
@@ -164,7 +171,7 @@ func (db *DB) Begin(id, replaces string, s sessions.Session, data []byte) error 
 func (db *DB) Change(id string, data []byte) error {
 	k := sessions.KeyOf(id)
 	return db.writes.do(func(tx *bbolt.Tx) error {
-		r, _, err := db.live(tx, k[:])
+		r, err := db.live(tx, k[:])
 		if err != nil {
 			return err
 		}
@@ -187,17 +194,18 @@ func (db *DB) List(account sessions.Account, limit int) (list []sessions.Session
 			return err
 		}
 		for _, k := range keys[max(0, len(keys)-listMost):] {
-			r, _, err := db.live(tx, k)
+			r, err := db.live(tx, k)
 			if errors.Is(err, sessions.ErrEnded) {
 				continue // not swept yet, or damaged, which Read and Check tell
 			}
-			if err == nil && r.account != account {
+			if err == nil && r.Account != account {
 				err = fmt.Errorf("%w: a session among those of another account", ErrDamaged)
 			}
 			if err != nil {
 				return err
 			}
-			list = append(list, r.listed(k))
+			r.Key = sessions.Key(k)
+			list = append(list, r.Session)
 		}
 		return nil
 	})
@@ -234,17 +242,17 @@ func (db *DB) Rotate(id, replaces string, proved time.Time) error {
 	k, old := sessions.KeyOf(id), sessions.KeyOf(replaces)
 	db.moved.note(old, k, db.now())
 	err := db.begin(func(tx *bbolt.Tx) error {
-		r, _, err := db.live(tx, old[:])
+		r, err := db.live(tx, old[:])
 		if err != nil {
 			return err
 		}
-		r.seen, r.proved = proved, proved
-		r.expires = db.limits.End(r.session())
-		account, value := r.account, encode(k[:], r) // before the removal, for r shares its memory
+		r.Seen, r.Proved = proved, proved
+		r.expires = db.limits.End(r.Began, r.Seen)
+		value := encode(k[:], r) // before the removal, for the data share its memory
 		if err := dropSession(tx, old[:]); err != nil {
 			return err
 		}
-		return addSession(tx, k[:], account, value)
+		return addSession(tx, k[:], r.Account, value)
 	})
 	if err != nil {
 		db.moved.forget(k)
@@ -266,12 +274,12 @@ func (db *DB) Renew(id string, seen time.Time) { db.renewals.add(renewal{session
 func (db *DB) renew(due []renewal) error {
 	return db.inSlices(len(due), func(tx *bbolt.Tx, from, to int) error {
 		for _, d := range due[from:to] {
-			r, _, err := db.live(tx, d.key[:])
-			if err != nil || d.seen.Sub(r.seen) < db.limits.Renewal() {
+			r, err := db.live(tx, d.key[:])
+			if err != nil || d.seen.Sub(r.Seen) < db.limits.Renewal() {
 				continue
 			}
-			r.seen = d.seen
-			r.expires = db.limits.End(r.session())
+			r.Seen = d.seen
+			r.expires = db.limits.End(r.Began, r.Seen)
 			if err := putSession(tx, d.key[:], r); err != nil {
 				return err
 			}
@@ -289,7 +297,7 @@ func (db *DB) Get(id string) ([]byte, error) {
 	k := sessions.KeyOf(id)
 	var data []byte
 	err := db.view(func(tx *bbolt.Tx) error {
-		r, _, err := db.live(tx, k[:])
+		r, err := db.live(tx, k[:])
 		if err == nil {
 			data = bytes.Clone(r.data)
 		}
@@ -312,15 +320,15 @@ func (db *DB) Set(id string, data []byte, exp time.Duration) error {
 	data = bytes.Clone(data)
 	return db.begin(func(tx *bbolt.Tx) error {
 		now := db.now()
-		r, _, err := db.live(tx, k[:])
+		r, err := db.live(tx, k[:])
 		if errors.Is(err, sessions.ErrEnded) && !errors.Is(err, sessions.ErrDamaged) {
-			r, err = record{began: now, seen: now}, nil
+			r, err = record{Session: sessions.Session{Began: now, Seen: now}}, nil
 		}
 		if err != nil {
 			return err
 		}
 		r.data = data
-		r.expires = db.limits.End(r.session())
+		r.expires = db.limits.End(r.Began, r.Seen)
 		if end := now.Add(exp); exp > 0 && end.Before(r.expires) {
 			r.expires = end
 		}

@@ -8,6 +8,8 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"latchkey/app/sessions"
+
 	"latchkey/app/accounts"
 )
 
@@ -122,8 +124,9 @@ func (db *DB) deadReset(k, value []byte) bool {
 // deadSession reports whether a session has expired. What cannot be decoded logs
 // nobody in, but may be of use to whoever repairs the file: it stays.
 func (db *DB) deadSession(k, value []byte) bool {
-	r, err := decode(k, value)
-	return err == nil && db.expired(r)
+	var s sessions.Session
+	expires, err := decodeSession(k, value, &s)
+	return err == nil && db.expired(&s, expires)
 }
 
 // rest waits for d and reports whether ctx still lives.

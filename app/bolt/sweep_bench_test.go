@@ -146,8 +146,12 @@ func fillSessions(b *testing.B, db *DB, n int) {
 		owner := random.IntN(people)
 		owners[i] = uint64(owner)<<32 | uint64(i)
 		r := record{
-			account: sessions.Account(id(owner)), password: now, began: at, seen: at, proved: at, expires: at.Add(24 * time.Hour),
-			agent: []byte("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"), address: []byte("192.0.2.17"), data: make([]byte, 40),
+			Session: sessions.Session{
+				Account: sessions.Account(id(owner)), Password: now, Began: at, Seen: at, Proved: at,
+				Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.17",
+			},
+			expires: at.Add(24 * time.Hour),
+			data:    make([]byte, 40),
 		}
 		k := key(i)
 		return putEncoded(tx, k, encode(k, r))

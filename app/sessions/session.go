@@ -67,7 +67,7 @@ func KeyOf(id string) (k Key) {
 			copy(k[:], at[:])
 		}
 	}
-	sum := sha256.Sum256([]byte(id))
+	sum := sha256.Sum256(append(make([]byte, 0, idLength), id...)) // to convert it would allocate
 	copy(k[timeSize:], sum[:])
 	return k
 }
@@ -85,9 +85,9 @@ type Limits struct {
 // the idle limit is so short that a minute would matter.
 func (l Limits) Renewal() time.Duration { return min(time.Minute, l.Idle/10) }
 
-// End returns the moment at which s ends if nothing more happens.
-func (l Limits) End(s Session) time.Time {
-	idle, lifetime := s.Seen.Add(l.Idle), s.Began.Add(l.Lifetime)
+// End returns the moment at which a session ends if nothing more happens.
+func (l Limits) End(began, seen time.Time) time.Time {
+	idle, lifetime := seen.Add(l.Idle), began.Add(l.Lifetime)
 	if idle.Before(lifetime) {
 		return idle
 	}

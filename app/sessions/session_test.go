@@ -536,8 +536,7 @@ func TestLimits(t *testing.T) {
 		{23*time.Hour + time.Minute, 24 * time.Hour}, // activity never passes the lifetime
 		{240 * time.Hour, 24 * time.Hour},
 	} {
-		s := sessions.Session{Began: at, Seen: at.Add(test.seen)}
-		if got := limits.End(s).Sub(at); got != test.want {
+		if got := limits.End(at, at.Add(test.seen)).Sub(at); got != test.want {
 			t.Errorf("seen after %s it ends after %s, want %s", test.seen, got, test.want)
 		}
 	}

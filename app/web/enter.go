@@ -1,14 +1,11 @@
 package web
 
 import (
-	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -51,70 +48,6 @@ func next(c *fiber.Ctx) (err error) {
 		}
 	}()
 	return c.Next()
-}
-
-// logRequest writes the line for a request, with the id of its page if that is
-// one of a refusal. The query string stays out of it, for it may hold what nobody
-// else should read (OWASP ASVS 14.2.1).
-func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
-	level := slog.LevelInfo
-	method, path := c.Method(), c.Path()
-	switch as := c.Locals(loggedAs{}).(type) {
-	case string:
-		method = as
-	case unread:
-		method, path = "-", "-"
-	}
-	if holdsSecret(path) {
-		path = resetPath + ":secret"
-	}
-	if damaged, ok := c.Locals(damage{}).(error); ok {
-		fault = errors.Join(fault, damaged)
-	}
-	if fault != nil {
-		level = slog.LevelError
-	}
-	line := record(level, "request")
-	line.AddAttrs(
-		slog.String("method", method),
-		slog.String("path", path),
-		slog.Int("status", c.Response().StatusCode()),
-		slog.Duration("duration", elapsed(c)),
-		slog.String("ip", s.address(c).String()),
-	)
-	if id != "" {
-		line.AddAttrs(slog.String("id", id))
-	}
-	if fault != nil {
-		line.AddAttrs(slog.String("error", fault.Error()))
-	}
-	s.write(c, line)
-}
-
-// record begins a line of the log, without a place in the source, which nobody
-// asks for: finding it out takes a fifth of the line.
-func record(level slog.Level, what string) slog.Record {
-	return slog.NewRecord(time.Now(), level, what, 0)
-}
-
-func (s *Site) write(c *fiber.Ctx, line slog.Record) {
-	// There is nobody to tell of an error: this is where errors are told.
-	_ = s.log.Handler().Handle(c.Context(), line)
-}
-
-// loggedAs is the key of what the log says instead of the request's own method:
-// a string, or unread for a request of which nothing is known.
-type loggedAs struct{}
-
-type unread struct{}
-
-// elapsed returns how long the request has taken; nothing, if it was refused
-// before the server had read it.
-func elapsed(c *fiber.Ctx) time.Duration {
-	if began := c.Context().Time(); !began.IsZero() {
-		return time.Since(began)
-	}
-	return 0
 }
 
 // known answers methods that Fiber does not know, for Fiber would answer them in

@@ -59,11 +59,11 @@ func (s *Site) writeEvent(c *fiber.Ctx, what string, id accounts.ID, err error, 
 			Address: address,
 		})
 	}
-	line := record(level, what)
+	line := slog.NewRecord(time.Now(), level, what, 0)
 	line.AddAttrs(slog.String("outcome", outcome))
 	line.AddAttrs(about...)
 	line.AddAttrs(slog.String("ip", address))
-	s.write(c, line)
+	s.write(c.Context(), line)
 }
 
 // outcomes are how refusals are called in the log.
