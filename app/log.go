@@ -33,6 +33,8 @@ type gathered struct {
 	room  sync.Cond // there is room again, below mostHeld
 	lines []byte
 	spare []byte
+	now   int  // how many wait for their line to be written
+	many  bool // they were more than one the last time
 
 	full chan struct{} // has a value when enough is held to be worth a write
 	done chan struct{}
@@ -80,6 +82,20 @@ func (g *gathered) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// share returns when the line that was added last is written. Those who log in at
+// one moment, for they shared a commit, share the write, too: the others add their
+// lines first. One alone does not wait for them: see gather in app/bolt.
+func (g *gathered) share() {
+	g.mu.Lock()
+	g.now++
+	many := g.many
+	g.mu.Unlock()
+	if many {
+		runtime.Gosched()
+	}
+	g.flush()
+}
+
 // flush writes what is held, and returns when it is written.
 func (g *gathered) flush() {
 	g.writing.Lock()
@@ -89,6 +105,9 @@ func (g *gathered) flush() {
 	if len(lines) == 0 { // another has written them
 		g.mu.Unlock()
 		return
+	}
+	if g.now > 0 {
+		g.many, g.now = g.now > 1, 0
 	}
 	g.lines = g.spare[:0]
 	g.room.Broadcast()
@@ -120,10 +139,7 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	r.Time = r.Time.UTC()
 	err := h.Handler.Handle(ctx, r)
 	if r.Message != "request" || r.Level != slog.LevelInfo {
-		// Those who log in at one moment, for they shared a commit, share the write, too:
-		// the others add their lines first.
-		runtime.Gosched()
-		h.lines.flush()
+		h.lines.share()
 	}
 	return err
 }
