@@ -24,7 +24,16 @@ func (db *DB) live(tx *bbolt.Tx, k []byte) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	return decode(k, value)
+	r, err := decode(k, value)
+	return r, unreadable(err)
+}
+
+// unreadable says in the words of sessions that a record is damaged, if err does.
+func unreadable(err error) error {
+	if errors.Is(err, ErrDamaged) {
+		return fmt.Errorf("%w: %w", sessions.ErrDamaged, err)
+	}
+	return err
 }
 
 // find puts what a page asks of the session under k into s, and returns its
@@ -46,10 +55,7 @@ func (db *DB) find(inSessions, inAccounts *bbolt.Cursor, k []byte, s *sessions.S
 		owner, err = standing(inAccounts, accountOf(value), s.Password)
 		s.Name, s.Admin = owner.name, owner.admin
 	}
-	if errors.Is(err, ErrDamaged) {
-		err = fmt.Errorf("%w: %w", sessions.ErrDamaged, err)
-	}
-	return value, err
+	return value, unreadable(err)
 }
 
 // lookUp is what a bucket's Get does, with a cursor that can be used again.

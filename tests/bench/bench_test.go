@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	rounds  = 31                     // of every compared case
+	rounds  = 61                     // of every compared case
 	turn    = 250 * time.Millisecond // how long a case runs in a round: short, so that both meet the same weather
 	clients = 64                     // connections at once, unless a case says otherwise
 	grace   = 5 * time.Second        // for a process to stop
