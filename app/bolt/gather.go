@@ -26,9 +26,10 @@ type gatherer struct {
 	mu     sync.Mutex
 	queue  []*write // who waits for the next commit
 	busy   bool     // somebody makes a commit
-	shared bool     // the last commit was for more than one
 	closed bool
 	idle   sync.Cond // busy has become false
+
+	shared bool // the last commit was for more than one; it belongs to whoever makes the next
 
 	decided chan struct{} // closed once it is known whether writes are admitted
 	verdict error         // why not, once that is known
@@ -121,13 +122,11 @@ func (g *gatherer) do(change func(*bbolt.Tx) error) error {
 // in the scheduler. A lone writer does not wait for them: to step back wakes
 // another thread, which takes a tenth of a login.
 func (g *gatherer) gather() []*write {
+	if g.shared {
+		runtime.Gosched()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shared {
-		g.mu.Unlock()
-		runtime.Gosched()
-		g.mu.Lock()
-	}
 	n := min(len(g.queue), maxShared)
 	g.shared = n > 1
 	batch := g.queue[:n:n]
