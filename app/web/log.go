@@ -75,11 +75,12 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 		own.HandleRequest(r)
 		return
 	}
-	s.logRefusal(c, r, id, fault)
+	s.logRecord(c, r, id, fault)
 }
 
-// logRefusal is logRequest for what is not ordinary.
-func (s *Site) logRefusal(c *fiber.Ctx, r Request, id string, fault error) {
+// logRecord is logRequest as slog has it. It stands by itself so that ordinary
+// requests need no room for it: each connection keeps what room its handler took.
+func (s *Site) logRecord(c *fiber.Ctx, r Request, id string, fault error) {
 	line := r.Record()
 	if id != "" {
 		line.AddAttrs(slog.String("id", id))
