@@ -405,3 +405,33 @@ func TestTheKeyIsMadeWithTheFile(t *testing.T) {
 		t.Error("the key is not in the file alone")
 	}
 }
+
+// An id that leads nowhere lies between those of others, and so does the id of an
+// account that is gone: nobody is taken for their neighbour, and nothing is called
+// damaged.
+func TestWhatIsNotThereIsNotDamaged(t *testing.T) {
+	db := open(t, temp(t), limits)
+	now := time.Now()
+	for i := range 8 {
+		if err := db.Begin(newID(), "", begun(t, db, fmt.Sprint("someone ", i), now), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for at := range 4 {
+		// Before all of theirs, and after.
+		id := sessions.NewID(now.Add(time.Duration(at-2) * time.Hour))
+		if s, err := db.Read(id); !errors.Is(err, sessions.ErrEnded) || errors.Is(err, sessions.ErrDamaged) || s != (sessions.Session{}) {
+			t.Errorf("no session: %+v, %v", s, err)
+		}
+		if err := db.Change(id, []byte("data")); !errors.Is(err, sessions.ErrEnded) || errors.Is(err, sessions.ErrDamaged) {
+			t.Errorf("a change of no session: %v", err)
+		}
+		gone := sessions.Session{Account: sessions.Account{byte(at), 1}, Password: now, Began: now, Seen: now}
+		if err := db.Begin(newID(), "", gone, nil); !errors.Is(err, sessions.ErrEnded) || errors.Is(err, bolt.ErrDamaged) {
+			t.Errorf("a session of no account: %v", err)
+		}
+	}
+	if r, err := db.List(sessions.Account{0, 1}, 10); err != nil || len(r) != 0 {
+		t.Errorf("listed: %v, %v", r, err)
+	}
+}
