@@ -125,3 +125,19 @@ func TestRetryAfter(t *testing.T) {
 		release()
 	}
 }
+
+// Whoever writes the lines of ordinary requests, that of a refusal has the id that
+// its page shows.
+func TestRefusalHasItsIDInEveryLog(t *testing.T) {
+	w := newWorld(t)
+	page := w.get("nobody", "/nothing")
+	_, rest, found := strings.Cut(w.lines.String(), `"id":"`)
+	id, _, _ := strings.Cut(rest, `"`)
+	if !found || id == "" || page.status != 404 || !strings.Contains(page.body, id) {
+		t.Errorf("the log has %s, the page\n%s", w.lines, page.body)
+	}
+	logged := len(w.lines.String())
+	if w.get("nobody", "/"); strings.Contains(w.lines.String()[logged:], `"id"`) {
+		t.Errorf("a page has one, too: %s", w.lines.String()[logged:])
+	}
+}
