@@ -17,9 +17,9 @@ import (
 func newLog(dev bool, w io.Writer) (log *slog.Logger, done func()) {
 	lines := gather(w)
 	if dev {
-		return slog.New(handler{slog.NewTextHandler(lines, nil), lines, false}), lines.close
+		return slog.New(&handler{slog.NewTextHandler(lines, nil), lines, false}), lines.close
 	}
-	return slog.New(handler{slog.NewJSONHandler(lines, nil), lines, true}), lines.close
+	return slog.New(&handler{slog.NewJSONHandler(lines, nil), lines, true}), lines.close
 }
 
 // gathered writes lines together, because one system call for each costs as much
@@ -133,9 +133,9 @@ type handler struct {
 	short bool // ordinary requests have a way of their own: see appendRequest
 }
 
-var _ web.RequestHandler = handler{}
+var _ web.RequestHandler = (*handler)(nil)
 
-func (h handler) Handle(ctx context.Context, r slog.Record) error {
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	r.Time = r.Time.UTC()
 	err := h.Handler.Handle(ctx, r)
 	if r.Message != "request" || r.Level != slog.LevelInfo {
@@ -145,7 +145,7 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // HandleRequest writes what Handle would write for r.Record.
-func (h handler) HandleRequest(r web.Request) {
+func (h *handler) HandleRequest(r web.Request) {
 	if h.short {
 		var room [256]byte
 		if line, ok := appendRequest(room[:0], r); ok {
@@ -156,12 +156,12 @@ func (h handler) HandleRequest(r web.Request) {
 	_ = h.Handle(context.Background(), r.Record()) // as in the web, there is nobody to tell
 }
 
-func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return handler{h.Handler.WithAttrs(attrs), h.lines, false}
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &handler{h.Handler.WithAttrs(attrs), h.lines, false}
 }
 
-func (h handler) WithGroup(name string) slog.Handler {
-	return handler{h.Handler.WithGroup(name), h.lines, false}
+func (h *handler) WithGroup(name string) slog.Handler {
+	return &handler{h.Handler.WithGroup(name), h.lines, false}
 }
 
 // appendRequest adds to b what slog's JSONHandler would write for r.Record, and

@@ -49,8 +49,24 @@ func (v *Views) fold(list *parse.ListNode, page *parse.ListNode) error {
 		}
 		folded = append(folded, node)
 	}
-	list.Nodes = folded
+	list.Nodes = joined(folded)
 	return nil
+}
+
+// joined makes one text of those that follow each other, as a constant and what
+// stands around it: a page is then written in fewer steps.
+func joined(nodes []parse.Node) []parse.Node {
+	var all []parse.Node
+	var before *parse.TextNode // the last of all, if it is a text
+	for _, node := range nodes {
+		text, ok := node.(*parse.TextNode)
+		if ok && before != nil {
+			before.Text = append(before.Text, text.Text...)
+			continue
+		}
+		all, before = append(all, node), text
+	}
+	return all
 }
 
 // constant returns the value of a pipeline that is a constant and nothing else.

@@ -34,7 +34,10 @@ func (p *page) render(w io.Writer, data any, buffer []byte) ([]byte, error) {
 		p.program.Store(compile(p.template.Tree.Root, reflect.TypeOf(data)))
 		return buffer, nil
 	}
-	value := reflect.ValueOf(data)
+	value := reflect.Indirect(reflect.ValueOf(data))
+	if !value.IsValid() { // a nil pointer
+		return buffer, p.template.Execute(w, data)
+	}
 	buffer, ok := program.write(buffer[:0], value, value)
 	if !ok {
 		return buffer, p.template.Execute(w, data)
@@ -43,10 +46,10 @@ func (p *page) render(w io.Writer, data any, buffer []byte) ([]byte, error) {
 	return buffer, err
 }
 
-// program is a page for data of one type.
+// program is a page for data of one type: a struct, or a pointer to one.
 type program struct {
 	data  reflect.Type
-	write step
+	write step // of the struct
 }
 
 // step adds its part of the page to b, and reports whether it could. Root is what
@@ -57,7 +60,14 @@ func compile(list *parse.ListNode, data reflect.Type) *program {
 	if data == nil {
 		return nil
 	}
-	return &program{data: data, write: compiler{root: data}.list(list, data)}
+	of := data
+	if of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	if of.Kind() != reflect.Struct {
+		return nil
+	}
+	return &program{data: data, write: compiler{root: of}.list(list, of)}
 }
 
 // compiler makes steps. It knows the types of what they will be given.

@@ -31,9 +31,9 @@ type named string
 
 func (named) String() string { return "a String method" }
 
-// pair returns the same page twice: one that html/template renders, and one that
-// has its program already.
-func pair(t *testing.T, view string) (slow, quick *page) {
+// pages returns the same page three times: one that html/template renders, one
+// that has its program already, and one that has it for a pointer.
+func pages(t *testing.T, view string) (slow, quick, pointed *page) {
 	t.Helper()
 	load := func() *page {
 		v := &Views{constants: Constants{Site: "S", Asset: func(string) string { return "/a" }}}
@@ -46,12 +46,16 @@ func pair(t *testing.T, view string) (slow, quick *page) {
 		}
 		return (*v.pages.Load())["index"]
 	}
-	slow, quick = load(), load()
+	slow, quick, pointed = load(), load(), load()
 	var b strings.Builder
-	if _, err := quick.render(&b, outer{List: []string{""}, Pointer: &inner{}}, nil); err != nil {
+	data := outer{List: []string{""}, Pointer: &inner{}}
+	if _, err := quick.render(&b, data, nil); err != nil {
 		t.Fatal(err)
 	}
-	return slow, quick
+	if _, err := pointed.render(&b, &data, nil); err != nil {
+		t.Fatal(err)
+	}
+	return slow, quick, pointed
 }
 
 // What the program writes is what html/template writes, to the byte, whatever the
@@ -89,24 +93,27 @@ func TestProgram(t *testing.T) {
 		{`{{range .List}}{{.}}{{end}}`, false},
 		{`{{define "x"}}{{.}}{{end}}{{template "x" .Title}}`, false},
 	} {
-		slow, quick := pair(t, test.view)
+		slow, quick, pointed := pages(t, test.view)
 		for _, text := range []string{"", "x", `<script>alert("1")</script>`, `'"&+<>`, "\x00\x01\xff\u2028", "ä日🚲", "{{.Name}}"} {
 			for _, admin := range []bool{false, true} {
 				data := outer{inner: inner{Name: text}, Title: text, Visitor: inner{Name: text, Admin: admin},
 					List: []string{text}, Any: text, Pointer: &inner{Name: text}, Named: named(text), hidden: text}
-				var want, got strings.Builder
+				var want strings.Builder
 				if err := slow.template.Execute(&want, data); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := quick.render(&got, data, nil); err != nil {
-					t.Fatal(err)
-				}
-				if got.String() != want.String() {
-					t.Errorf("%s with %q: %s, want %s", test.view, text, got.String(), want.String())
-				}
-				value := reflect.ValueOf(data)
-				if _, ok := quick.program.Load().write(nil, value, value); ok != test.quick {
-					t.Errorf("%s with %q: the program does it: %v", test.view, text, ok)
+				for page, data := range map[*page]any{quick: data, pointed: &data} {
+					var got strings.Builder
+					if _, err := page.render(&got, data, nil); err != nil {
+						t.Fatal(err)
+					}
+					if got.String() != want.String() {
+						t.Errorf("%s with %T of %q: %s, want %s", test.view, data, text, got.String(), want.String())
+					}
+					value := reflect.Indirect(reflect.ValueOf(data))
+					if _, ok := page.program.Load().write(nil, value, value); ok != test.quick {
+						t.Errorf("%s with %T of %q: the program does it: %v", test.view, data, text, ok)
+					}
 				}
 			}
 		}
@@ -116,7 +123,7 @@ func TestProgram(t *testing.T) {
 // A page that html/template has not escaped yet has no program, and one for
 // another type is not used.
 func TestProgramIsForEscapedPagesAndOneType(t *testing.T) {
-	slow, quick := pair(t, `<p>{{.Title}}</p>`)
+	slow, quick, pointed := pages(t, `<p>{{.Title}}</p>`)
 	data := outer{Title: "<b>"}
 	if _, ok := compile(slow.template.Tree.Root, reflect.TypeOf(data)).write(nil, reflect.ValueOf(data), reflect.ValueOf(data)); ok {
 		t.Error("a value is written without an escaper")
@@ -127,6 +134,9 @@ func TestProgramIsForEscapedPagesAndOneType(t *testing.T) {
 	}
 	if _, err := quick.render(&b, nil, nil); err != nil {
 		t.Error(err)
+	}
+	if _, err := pointed.render(&b, (*outer)(nil), nil); err == nil {
+		t.Error("a field of nothing is no error")
 	}
 	if _, err := quick.render(&b, struct{ Name string }{}, nil); err == nil {
 		t.Error("a field that is not there is no error")
@@ -157,5 +167,14 @@ func TestOurPagesAreQuick(t *testing.T) {
 				t.Errorf("%s for %+v is left to html/template", name, visitor)
 			}
 		}
+	}
+}
+
+// What is the same for everybody is written in one step, wherever it comes from.
+func TestTextsAreJoined(t *testing.T) {
+	_, quick, _ := pages(t, `{{/* comment */}}<p>{{site}}</p><img src="{{asset "a"}}">`)
+	nodes := quick.template.Tree.Root.Nodes
+	if got := nodes[len(nodes)-1].String(); len(nodes) != 3 || got != `S</title><p>S</p><img src="/a">` {
+		t.Errorf("%d parts, the last of them %s", len(nodes), got)
 	}
 }

@@ -222,12 +222,12 @@ func (s *Sessions) id(c *fiber.Ctx) string {
 // Read returns the visitor's session, or ErrEnded. It decodes no data and writes
 // nothing. A browser whose session is damaged is told to forget it, for the
 // damage stays.
-func (s *Sessions) Read(c *fiber.Ctx) (Session, error) {
+func (s *Sessions) Read(c *fiber.Ctx) (session Session, err error) {
 	id := s.id(c)
 	if id == "" {
-		return Session{}, ErrEnded
+		return session, ErrEnded
 	}
-	session, err := s.store.Read(id)
+	session, err = s.store.Read(id)
 	if errors.Is(err, ErrDamaged) {
 		s.forget(c)
 	}

@@ -33,6 +33,19 @@ func (s *Site) page(c *fiber.Ctx, v Visitor, title string) Page {
 	return p
 }
 
+// show renders a view that is given no more than a Page. What Fiber is given takes
+// new memory each time. The start page is asked for more than all others: it takes
+// that of an earlier Page, which is written over as a whole.
+func (s *Site) show(c *fiber.Ctx, view string, p Page) error {
+	room, _ := s.room.Get().(*Page)
+	if room == nil {
+		room = new(Page)
+	}
+	defer s.room.Put(room)
+	*room = p
+	return c.Render(view, room)
+}
+
 // setRefusal puts into a form that comes back why it did: the sentence, the
 // status, and when to try again. An error that is no refusal is returned.
 func setRefusal(c *fiber.Ctx, p *Page, err error) error {

@@ -29,16 +29,16 @@ func (v Visitor) LoggedIn() bool { return v.Name != "" }
 // the file, no decoding of the session's data, no write.
 func (s *Site) visitor(c *fiber.Ctx) (Visitor, error) {
 	session, err := s.sessions.Read(c)
-	if errors.Is(err, sessions.ErrDamaged) {
+	switch {
+	case err == nil:
+		return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin, proved: session.Proved, seen: session.Seen}, nil
+	case errors.Is(err, sessions.ErrDamaged):
 		c.Locals(damage{}, err) // for the log; the visitor is nobody
-	}
-	if errors.Is(err, sessions.ErrEnded) {
+		return Visitor{}, nil
+	case errors.Is(err, sessions.ErrEnded):
 		return Visitor{}, nil
 	}
-	if err != nil {
-		return Visitor{}, err
-	}
-	return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin, proved: session.Proved, seen: session.Seen}, nil
+	return Visitor{}, err
 }
 
 // damage is the key of what the log is told of a session that cannot be read.
