@@ -2,11 +2,12 @@ package views
 
 import (
 	"html/template"
-	"io"
 	"reflect"
 	"strings"
 	"sync/atomic"
 	"text/template/parse"
+
+	"github.com/valyala/bytebufferpool"
 )
 
 // page is one view, joined to the layout.
@@ -23,27 +24,24 @@ type page struct {
 	program  atomic.Pointer[program]
 }
 
-// render writes the page. The first one is html/template's, for it has to decide
+// render adds the page to b. The first one is html/template's, for it has to decide
 // on the escaping: a program never does.
-func (p *page) render(w io.Writer, data any, buffer []byte) ([]byte, error) {
+func (p *page) render(b *bytebufferpool.ByteBuffer, data any) error {
 	program := p.program.Load()
 	if program == nil || program.data != reflect.TypeOf(data) {
-		if err := p.template.Execute(w, data); err != nil {
-			return buffer, err
+		if err := p.template.Execute(b, data); err != nil {
+			return err
 		}
 		p.program.Store(compile(p.template.Tree.Root, reflect.TypeOf(data)))
-		return buffer, nil
+		return nil
 	}
-	value := reflect.Indirect(reflect.ValueOf(data))
-	if !value.IsValid() { // a nil pointer
-		return buffer, p.template.Execute(w, data)
+	if value := reflect.Indirect(reflect.ValueOf(data)); value.IsValid() { // no nil pointer
+		if whole, ok := program.write(b.B, value, value); ok {
+			b.B = whole
+			return nil
+		}
 	}
-	buffer, ok := program.write(buffer[:0], value, value)
-	if !ok {
-		return buffer, p.template.Execute(w, data)
-	}
-	_, err := w.Write(buffer)
-	return buffer, err
+	return p.template.Execute(b, data)
 }
 
 // program is a page for data of one type: a struct, or a pointer to one.

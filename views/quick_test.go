@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/valyala/bytebufferpool"
 )
 
 type inner struct {
@@ -47,12 +49,12 @@ func pages(t *testing.T, view string) (slow, quick, pointed *page) {
 		return (*v.pages.Load())["index"]
 	}
 	slow, quick, pointed = load(), load(), load()
-	var b strings.Builder
+	var b bytebufferpool.ByteBuffer
 	data := outer{List: []string{""}, Pointer: &inner{}}
-	if _, err := quick.render(&b, data, nil); err != nil {
+	if err := quick.render(&b, data); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pointed.render(&b, &data, nil); err != nil {
+	if err := pointed.render(&b, &data); err != nil {
 		t.Fatal(err)
 	}
 	return slow, quick, pointed
@@ -103,8 +105,8 @@ func TestProgram(t *testing.T) {
 					t.Fatal(err)
 				}
 				for page, data := range map[*page]any{quick: data, pointed: &data} {
-					var got strings.Builder
-					if _, err := page.render(&got, data, nil); err != nil {
+					var got bytebufferpool.ByteBuffer
+					if err := page.render(&got, data); err != nil {
 						t.Fatal(err)
 					}
 					if got.String() != want.String() {
@@ -128,17 +130,17 @@ func TestProgramIsForEscapedPagesAndOneType(t *testing.T) {
 	if _, ok := compile(slow.template.Tree.Root, reflect.TypeOf(data)).write(nil, reflect.ValueOf(data), reflect.ValueOf(data)); ok {
 		t.Error("a value is written without an escaper")
 	}
-	var b strings.Builder
-	if _, err := quick.render(&b, struct{ Name, Title string }{"n", "<b>"}, nil); err != nil || !strings.HasSuffix(b.String(), "<p>&lt;b&gt;</p>") {
+	var b bytebufferpool.ByteBuffer
+	if err := quick.render(&b, struct{ Name, Title string }{"n", "<b>"}); err != nil || !strings.HasSuffix(b.String(), "<p>&lt;b&gt;</p>") {
 		t.Errorf("%v, %s", err, b.String())
 	}
-	if _, err := quick.render(&b, nil, nil); err != nil {
+	if err := quick.render(&b, nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := pointed.render(&b, (*outer)(nil), nil); err == nil {
+	if err := pointed.render(&b, (*outer)(nil)); err == nil {
 		t.Error("a field of nothing is no error")
 	}
-	if _, err := quick.render(&b, struct{ Name string }{}, nil); err == nil {
+	if err := quick.render(&b, struct{ Name string }{}); err == nil {
 		t.Error("a field that is not there is no error")
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"sync"
 	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
 	engine "github.com/gofiber/template/html/v2"
+	"github.com/valyala/bytebufferpool"
 )
 
 //go:embed *.html
@@ -31,7 +31,6 @@ type Views struct {
 	reload    bool
 	constants Constants
 	pages     atomic.Pointer[map[string]*page]
-	buffers   sync.Pool // of *[]byte, for pages in the making
 }
 
 // Constants are what is the same on every page. A view names them without a
@@ -121,12 +120,14 @@ func (v *Views) Render(w io.Writer, name string, data any, layouts ...string) er
 	if !ok {
 		return fmt.Errorf("render %s: there is no %s.html", name, name)
 	}
-	buffer, _ := v.buffers.Get().(*[]byte)
-	if buffer == nil {
-		buffer = new([]byte)
+	b, given := w.(*bytebufferpool.ByteBuffer) // Fiber's is one, so the page need not be copied
+	if !given {
+		b = bytebufferpool.Get()
+		defer bytebufferpool.Put(b)
 	}
-	defer v.buffers.Put(buffer)
-	var err error
-	*buffer, err = page.render(w, data, *buffer)
+	if err := page.render(b, data); err != nil || given {
+		return err
+	}
+	_, err := b.WriteTo(w)
 	return err
 }

@@ -33,9 +33,8 @@ const (
 )
 
 // writeBuffer is in bytes. Each connection has a buffer of this size and one of
-// headerLimit. Neither is a power of two, for what lies as far apart as that shares
-// a few lines of the processor's caches, and the buffers push each other out: with
-// 64 connections that took two percent of a page.
+// headerLimit. Neither is a power of two: buffers that lie as far apart as that
+// share few lines of the processor's caches, and push each other out.
 const writeBuffer = 4864
 
 // Options are what a Site is made of.
