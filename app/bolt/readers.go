@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"go.etcd.io/bbolt"
+
+	"latchkey/app/sessions"
 )
 
 // readers lets those who read one after the other, with no commit between them,
@@ -28,6 +30,7 @@ type readers struct {
 type reader struct {
 	tx                 *bbolt.Tx
 	sessions, accounts *bbolt.Cursor
+	key                sessions.Key // of the session that is read: here it takes no new memory
 }
 
 // mostIdle is how many transactions wait for a reader. More than there are cores

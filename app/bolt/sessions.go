@@ -143,10 +143,10 @@ func (db *DB) expired(s *sessions.Session, expires time.Time) bool {
 
 // Read returns the session with that id, or sessions.ErrEnded.
 func (db *DB) Read(id string) (sessions.Session, error) {
-	k := sessions.KeyOf(id)
 	var s sessions.Session
 	err := db.read(func(in *reader) error {
-		_, err := db.find(in.sessions, in.accounts, k[:], &s)
+		in.key = sessions.KeyOf(id)
+		_, err := db.find(in.sessions, in.accounts, in.key[:], &s)
 		return err
 	})
 	if err != nil { // s may be half filled

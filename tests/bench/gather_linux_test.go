@@ -52,8 +52,8 @@ func BenchmarkGather(b *testing.B) {
 					return syscall.Fdatasync(int(raw.Fd()))
 				})
 			}
-			ratio(b, "of-one-by-one", shared, single)
-			ratio(b, "of-fdatasync", shared, synced)
+			ratio(b, "of-one-by-one", rounds, shared, single)
+			ratio(b, "of-fdatasync", rounds, shared, synced)
 		})
 	}
 }
