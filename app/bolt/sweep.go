@@ -17,9 +17,10 @@ import (
 // hour, and the slowest hundredth of reads takes at most twice as long meanwhile:
 // see BenchmarkSweep.
 const (
-	sweepSlice = 1000             // records looked at in one transaction
-	sweepRest  = 3                // rest this many times as long as a slice took
-	sweepEvery = 10 * time.Minute // from the end of one walk to the next
+	sweepSlice = 1000                  // records looked at in one transaction
+	sweepRest  = 3                     // rest this many times as long as a slice took
+	sweepPause = 10 * time.Millisecond // but no shorter: a walk that finds little takes caches from readers
+	sweepEvery = 10 * time.Minute      // from the end of one walk to the next
 )
 
 // Sweep removes what has expired until ctx ends, walking the file again and
@@ -64,7 +65,7 @@ func (db *DB) sweep(ctx context.Context) (removed int, err error) {
 			if err != nil {
 				return removed, fmt.Errorf("sweep %s: %w", kind.bucket, err)
 			}
-			if more != nil && !rest(ctx, sweepRest*time.Since(began)) {
+			if more != nil && !rest(ctx, max(sweepPause, sweepRest*time.Since(began))) {
 				return removed, nil
 			}
 			next = more
