@@ -137,6 +137,10 @@ func TestProgramIsForEscapedPagesAndOneType(t *testing.T) {
 	if err := quick.render(&b, nil); err != nil {
 		t.Error(err)
 	}
+	// An empty string is false to html/template, a pointer to one is true.
+	if compile(quick.template.Tree.Root, reflect.TypeFor[*string]()) != nil {
+		t.Error("a pointer to what is no struct has a program")
+	}
 	if err := pointed.render(&b, (*outer)(nil)); err == nil {
 		t.Error("a field of nothing is no error")
 	}

@@ -49,6 +49,30 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	}
 }
 
+// A walk leaves the readers most of the time, however quick its slices are. Time
+// stands still in them here, so what passes is rest.
+func TestSweepRests(t *testing.T) {
+	inBubble(t, longLimits, func(t *testing.T, db *DB) {
+		now := time.Now()
+		var begun sync.WaitGroup
+		for i := range 2*sweepSlice + 1 {
+			begun.Go(func() {
+				if err := db.Begin(fmt.Sprint("id", i), "", sessions.Session{Began: now, Seen: now}, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		begun.Wait()
+		began := time.Now()
+		if removed, err := db.sweep(t.Context()); removed != 0 || err != nil {
+			t.Errorf("%d removed, %v", removed, err)
+		}
+		if took := time.Since(began); took != 2*sweepPause {
+			t.Errorf("a walk of three slices rests %v", took)
+		}
+	})
+}
+
 // A session may be renewed between the look and the removal.
 func TestSweepLooksTwice(t *testing.T) {
 	db := openTest(t)

@@ -33,9 +33,10 @@ func (s *Site) page(c *fiber.Ctx, v Visitor, title string) Page {
 	return p
 }
 
-// show renders a view that is given no more than a Page. What Fiber is given takes
-// new memory each time. The start page is asked for more than all others: it takes
-// that of an earlier Page, which is written over as a whole.
+// show renders a view that is given no more than a Page; those with data of their
+// own have c.Render. What Fiber is given takes new memory each time. The start page
+// is asked for more than all others: it takes that of an earlier Page, which is
+// written over as a whole, and which nobody else has until the page is made.
 func (s *Site) show(c *fiber.Ctx, view string, p Page) error {
 	room, _ := s.room.Get().(*Page)
 	if room == nil {
