@@ -112,3 +112,32 @@ func TestFirstPagesAtOnce(t *testing.T) {
 	close(begin)
 	group.Wait()
 }
+
+// The start page lies where that of another visitor lay, never while that one is
+// still being made.
+func TestPagesAtOnceAreEachTheirOwn(t *testing.T) {
+	s := newTestSite(t)
+	names := []string{"Ada", "Ben", "Cleo", ""}
+	var group sync.WaitGroup
+	for _, name := range names {
+		id, own := "", "<h1>You are not logged in.</h1>"
+		if name != "" {
+			id, own = s.login(name), "<h1>You are logged in as "+name+".</h1>"
+		}
+		group.Go(func() {
+			for range 200 {
+				got := s.send(request{to: "GET /", id: id})
+				for _, other := range names {
+					if other != "" && other != name && strings.Contains(got.body, other) {
+						t.Errorf("%q is shown the page of %q", name, other)
+					}
+				}
+				if got.status != 200 || !strings.Contains(got.body, own) {
+					t.Errorf("%q: status %d\n%s", name, got.status, got.body)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
