@@ -3,6 +3,7 @@ package views
 import (
 	"html/template"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"text/template/parse"
@@ -36,7 +37,7 @@ func (p *page) render(b *bytebufferpool.ByteBuffer, data any) error {
 		return nil
 	}
 	if value := reflect.Indirect(reflect.ValueOf(data)); value.IsValid() { // no nil pointer
-		if whole, ok := program.write(b.B, value, value); ok {
+		if whole, ok := program.write(b.B, value); ok {
 			b.B = whole
 			return nil
 		}
@@ -44,15 +45,53 @@ func (p *page) render(b *bytebufferpool.ByteBuffer, data any) error {
 	return p.template.Execute(b, data)
 }
 
-// program is a page for data of one type: a struct, or a pointer to one.
+// program is a page for data of one type: a struct, or a pointer to one. Its steps
+// lie in a row: as functions that call each other they took a fiftieth of a page more.
 type program struct {
 	data  reflect.Type
-	write step // of the struct
+	steps []step
 }
 
-// step adds its part of the page to b, and reports whether it could. Root is what
-// the page was given, dot is what a dot stands for.
-type step func(b []byte, root, dot reflect.Value) ([]byte, bool)
+// step is one thing to do. After it comes the next one, if it does not go to another.
+type step struct {
+	kind  kind
+	text  []byte // to write
+	field []int  // of the data, as reflect counts them: to print, or to look at
+	to    int    // the number of the step to go to
+}
+
+type kind int
+
+const (
+	giveUp kind = iota // this is not known here: the page is html/template's
+	write              // the text
+	print              // the field, escaped
+	skip               // to another step, if the field is empty or false
+	jump               // to another step
+)
+
+// write adds the page to b, and reports whether it could.
+func (p *program) write(b []byte, data reflect.Value) ([]byte, bool) {
+	for next := 0; next < len(p.steps); {
+		s := &p.steps[next]
+		next++
+		switch s.kind {
+		case write:
+			b = append(b, s.text...)
+		case print:
+			b = append(b, escaped.Replace(data.FieldByIndex(s.field).String())...)
+		case skip:
+			if data.FieldByIndex(s.field).IsZero() {
+				next = s.to
+			}
+		case jump:
+			next = s.to
+		default:
+			return b, false
+		}
+	}
+	return b, true
+}
 
 func compile(list *parse.ListNode, data reflect.Type) *program {
 	if data == nil {
@@ -65,79 +104,79 @@ func compile(list *parse.ListNode, data reflect.Type) *program {
 	if of.Kind() != reflect.Struct {
 		return nil
 	}
-	return &program{data: data, write: compiler{root: of}.list(list, of)}
+	c := compiler{root: of}
+	c.list(list, place{of: of})
+	return &program{data: data, steps: c.steps}
 }
 
-// compiler makes steps. It knows the types of what they will be given.
-type compiler struct{ root reflect.Type }
+// compiler makes the steps for data of the type root.
+type compiler struct {
+	root  reflect.Type
+	steps []step
+}
 
-func (c compiler) list(list *parse.ListNode, dot reflect.Type) step {
-	var steps []step
-	if list != nil {
-		for _, node := range list.Nodes {
-			steps = append(steps, c.node(node, dot))
+// place is where in the data a value is, and its type. The data as a whole are at
+// no field.
+type place struct {
+	field []int
+	of    reflect.Type
+}
+
+// add returns the number of the step.
+func (c *compiler) add(s step) int {
+	c.steps = append(c.steps, s)
+	return len(c.steps) - 1
+}
+
+// list adds the steps of a part of the page in which a dot stands for what is at dot.
+func (c *compiler) list(list *parse.ListNode, dot place) {
+	if list == nil {
+		return
+	}
+	for _, node := range list.Nodes {
+		switch n := node.(type) {
+		case *parse.TextNode:
+			c.add(step{kind: write, text: n.Text})
+		case *parse.ActionNode:
+			c.print(n.Pipe, dot)
+		case *parse.IfNode:
+			c.branch(&n.BranchNode, dot, false)
+		case *parse.WithNode:
+			c.branch(&n.BranchNode, dot, true)
+		default:
+			c.add(step{kind: giveUp})
 		}
 	}
-	return func(b []byte, root, dot reflect.Value) ([]byte, bool) {
-		for _, step := range steps {
-			var ok bool
-			if b, ok = step(b, root, dot); !ok {
-				return b, false
-			}
-		}
-		return b, true
-	}
 }
-
-func (c compiler) node(node parse.Node, dot reflect.Type) step {
-	switch n := node.(type) {
-	case *parse.TextNode:
-		return func(b []byte, _, _ reflect.Value) ([]byte, bool) { return append(b, n.Text...), true }
-	case *parse.ActionNode:
-		return c.print(n.Pipe, dot)
-	case *parse.IfNode:
-		return c.branch(&n.BranchNode, dot, false)
-	case *parse.WithNode:
-		return c.branch(&n.BranchNode, dot, true)
-	}
-	return unknown
-}
-
-func unknown(b []byte, _, _ reflect.Value) ([]byte, bool) { return b, false }
 
 // branch is an if or a with. A with changes what a dot stands for.
-func (c compiler) branch(n *parse.BranchNode, dot reflect.Type, with bool) step {
-	value, of := c.value(n.Pipe, dot)
-	if value == nil || len(n.Pipe.Cmds) != 1 || of.Kind() != reflect.String && of.Kind() != reflect.Bool {
-		return unknown
+func (c *compiler) branch(n *parse.BranchNode, dot place, with bool) {
+	value, ok := c.value(n.Pipe, dot)
+	if !ok || len(n.Pipe.Cmds) != 1 || value.of.Kind() != reflect.String && value.of.Kind() != reflect.Bool {
+		c.add(step{kind: giveUp})
+		return
 	}
 	inner := dot
 	if with {
-		inner = of
+		inner = value
 	}
-	then, otherwise := c.list(n.List, inner), c.list(n.ElseList, dot)
-	return func(b []byte, root, dot reflect.Value) ([]byte, bool) {
-		v := value(root, dot)
-		if v.IsZero() {
-			return otherwise(b, root, dot)
-		}
-		if with {
-			dot = v
-		}
-		return then(b, root, dot)
-	}
+	otherwise := c.add(step{kind: skip, field: value.field})
+	c.list(n.List, inner)
+	end := c.add(step{kind: jump})
+	c.steps[otherwise].to = len(c.steps)
+	c.list(n.ElseList, dot)
+	c.steps[end].to = len(c.steps)
 }
 
 // print is a string that html/template has escaped, and nothing else: without
 // an escaper the page has not been looked at yet.
-func (c compiler) print(pipe *parse.PipeNode, dot reflect.Type) step {
-	value, of := c.value(pipe, dot)
-	if value == nil || of != reflect.TypeFor[string]() || len(pipe.Cmds) != 2 || !escapes(pipe.Cmds[1]) {
-		return unknown
+func (c *compiler) print(pipe *parse.PipeNode, dot place) {
+	value, ok := c.value(pipe, dot)
+	if !ok || value.of != reflect.TypeFor[string]() || len(pipe.Cmds) != 2 || !escapes(pipe.Cmds[1]) {
+		c.add(step{kind: giveUp})
+		return
 	}
-	return func(b []byte, root, dot reflect.Value) ([]byte, bool) {
-		return append(b, escaped.Replace(value(root, dot).String())...), true
-	}
+	c.add(step{kind: print, field: value.field})
 }
 
 // escapes reports whether a command is one of html/template's escapers that do
@@ -157,52 +196,42 @@ func escapes(command *parse.CommandNode) bool {
 // escaped is the table of these escapers.
 var escaped = strings.NewReplacer("\x00", "\uFFFD", `"`, "&#34;", "&", "&amp;", "'", "&#39;", "+", "&#43;", "<", "&lt;", ">", "&gt;")
 
-// value returns what reads the first command of a pipeline, if that is a field,
-// and the type of what it reads. A field that is found through a pointer, a map or
-// a method is not known.
-func (c compiler) value(pipe *parse.PipeNode, dot reflect.Type) (read func(root, dot reflect.Value) reflect.Value, of reflect.Type) {
+// value returns the place that the first command of a pipeline names, if that is a
+// field. A field that is found through a pointer, a map or a method is not known.
+func (c *compiler) value(pipe *parse.PipeNode, dot place) (p place, ok bool) {
 	if len(pipe.Decl) > 0 || len(pipe.Cmds[0].Args) != 1 {
-		return nil, nil
+		return place{}, false
 	}
 	var names []string
-	fromRoot := false
-	of = dot
+	p = dot
 	switch n := pipe.Cmds[0].Args[0].(type) {
 	case *parse.DotNode:
 	case *parse.FieldNode:
 		names = n.Ident
 	case *parse.VariableNode:
 		if n.Ident[0] != "$" {
-			return nil, nil
+			return place{}, false
 		}
-		names, fromRoot, of = n.Ident[1:], true, c.root
+		names, p = n.Ident[1:], place{of: c.root}
 	default:
-		return nil, nil
+		return place{}, false
 	}
-	var index []int
+	p.field = slices.Clone(p.field)
 	for _, name := range names {
-		if of.Kind() != reflect.Struct {
-			return nil, nil
+		if p.of.Kind() != reflect.Struct {
+			return place{}, false
 		}
-		field, ok := of.FieldByName(name)
-		if _, method := reflect.PointerTo(of).MethodByName(name); method || !ok || !field.IsExported() {
-			return nil, nil
+		field, ok := p.of.FieldByName(name)
+		if _, method := reflect.PointerTo(p.of).MethodByName(name); method || !ok || !field.IsExported() {
+			return place{}, false
 		}
 		for _, i := range field.Index {
-			if of.Kind() != reflect.Struct {
-				return nil, nil
+			if p.of.Kind() != reflect.Struct {
+				return place{}, false
 			}
-			of = of.Field(i).Type
+			p.of = p.of.Field(i).Type
 		}
-		index = append(index, field.Index...)
+		p.field = append(p.field, field.Index...)
 	}
-	return func(root, dot reflect.Value) reflect.Value {
-		if fromRoot {
-			dot = root
-		}
-		for _, i := range index {
-			dot = dot.Field(i)
-		}
-		return dot
-	}, of
+	return p, true
 }

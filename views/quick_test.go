@@ -113,7 +113,7 @@ func TestProgram(t *testing.T) {
 						t.Errorf("%s with %T of %q: %s, want %s", test.view, data, text, got.String(), want.String())
 					}
 					value := reflect.Indirect(reflect.ValueOf(data))
-					if _, ok := page.program.Load().write(nil, value, value); ok != test.quick {
+					if _, ok := page.program.Load().write(nil, value); ok != test.quick {
 						t.Errorf("%s with %T of %q: the program does it: %v", test.view, data, text, ok)
 					}
 				}
@@ -127,7 +127,7 @@ func TestProgram(t *testing.T) {
 func TestProgramIsForEscapedPagesAndOneType(t *testing.T) {
 	slow, quick, pointed := pages(t, `<p>{{.Title}}</p>`)
 	data := outer{Title: "<b>"}
-	if _, ok := compile(slow.template.Tree.Root, reflect.TypeOf(data)).write(nil, reflect.ValueOf(data), reflect.ValueOf(data)); ok {
+	if _, ok := compile(slow.template.Tree.Root, reflect.TypeOf(data)).write(nil, reflect.ValueOf(data)); ok {
 		t.Error("a value is written without an escaper")
 	}
 	var b bytebufferpool.ByteBuffer
@@ -169,7 +169,7 @@ func TestOurPagesAreQuick(t *testing.T) {
 				t.Fatal(err)
 			}
 			value := reflect.ValueOf(data)
-			if _, ok := (*v.pages.Load())[name].program.Load().write(nil, value, value); !ok {
+			if _, ok := (*v.pages.Load())[name].program.Load().write(nil, value); !ok {
 				t.Errorf("%s for %+v is left to html/template", name, visitor)
 			}
 		}
