@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math"
 	"runtime"
 	"strconv"
 	"sync"
@@ -33,8 +34,9 @@ type gathered struct {
 	room  sync.Cond // there is room again, below mostHeld
 	lines []byte
 	spare []byte
-	now   int  // how many wait for their line to be written
-	many  bool // they were more than one the last time
+	begun uint64 // bytes that have been written, or are about to be
+	now   int    // how many wait for their line to be written
+	many  bool   // they were more than one the last time
 
 	full chan struct{} // has a value when enough is held to be worth a write
 	done chan struct{}
@@ -45,6 +47,8 @@ const (
 	linger   = 50 * time.Millisecond
 	muchHeld = 32 << 10 // bytes, which are written without lingering
 	mostHeld = 1 << 20  // bytes, beyond which requests wait for the reader of the log
+
+	all = math.MaxUint64 // for flush
 )
 
 func gather(w io.Writer) *gathered {
@@ -60,7 +64,7 @@ func gather(w io.Writer) *gathered {
 			case <-g.done:
 				return
 			}
-			g.flush()
+			g.flush(all)
 		}
 	})
 	return g
@@ -89,23 +93,26 @@ func (g *gathered) share() {
 	g.mu.Lock()
 	g.now++
 	many := g.many
+	end := g.begun + uint64(len(g.lines))
 	g.mu.Unlock()
 	if many {
 		runtime.Gosched()
 	}
-	g.flush()
+	g.flush(end)
 }
 
-// flush writes what is held, and returns when it is written.
-func (g *gathered) flush() {
+// flush writes what is held, and returns when it is written. If another has written
+// all up to end, counted in bytes, it leaves what came since to linger.
+func (g *gathered) flush(end uint64) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	g.mu.Lock()
 	lines := g.lines
-	if len(lines) == 0 { // another has written them
+	if len(lines) == 0 || g.begun >= end {
 		g.mu.Unlock()
 		return
 	}
+	g.begun += uint64(len(lines))
 	if g.now > 0 {
 		g.many, g.now = g.now > 1, 0
 	}
@@ -121,7 +128,7 @@ func (g *gathered) flush() {
 func (g *gathered) close() {
 	close(g.done)
 	g.idle.Wait()
-	g.flush()
+	g.flush(all)
 }
 
 // handler puts times into UTC (OWASP ASVS 16.2.2), and writes at once whatever is

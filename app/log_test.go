@@ -51,6 +51,28 @@ func TestLogLineWaitsForAMomentAtMost(t *testing.T) {
 	}
 }
 
+// Those who share a write do not write, each anew, what came after their own lines.
+func TestSharedWriteIsNotRepeated(t *testing.T) {
+	out := newOutput()
+	lines := gathered{w: out}
+	lines.Write([]byte("mine\nanother's\n"))
+	end := uint64(len("mine\n"))
+	lines.flush(end)
+	if got := out.String(); got != "mine\nanother's\n" {
+		t.Fatalf("written: %q", got)
+	}
+	lines.Write([]byte("of a page\n"))
+	lines.flush(end)
+	lines.flush(uint64(len("mine\nanother's\n")))
+	if got := out.String(); got != "mine\nanother's\n" {
+		t.Errorf("written though nobody waits for it: %q", got)
+	}
+	lines.share()
+	if got := out.String(); got != "mine\nanother's\nof a page\n" {
+		t.Errorf("not written though one waits for it: %q", got)
+	}
+}
+
 func TestLogKeepsLinesWhole(t *testing.T) {
 	out := newOutput()
 	log, done := newLog(false, out)
