@@ -113,7 +113,8 @@ func form(c *fiber.Ctx, fields ...string) ([]string, error) {
 	if !bytes.EqualFold(bytes.TrimSpace(kind), []byte(fiber.MIMEApplicationForm)) {
 		return nil, &Refusal{Status: fiber.StatusBadRequest, Message: "This address takes a form only."}
 	}
-	var args fasthttp.Args // the request's own are read only if the type is in lower case
+	args := fasthttp.AcquireArgs() // the request's own are read only if the type is in lower case
+	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(c.Request().Body())
 	values := make([]string, len(fields))
 	for i, field := range fields {
