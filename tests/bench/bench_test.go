@@ -27,13 +27,16 @@ import (
 )
 
 const (
-	rounds  = 61                     // of every compared case
+	rounds  = 61                     // of a comparison
 	turn    = 250 * time.Millisecond // how long a case runs in a round: short, so that both meet the same weather
 	clients = 64                     // connections at once, unless a case says otherwise
 
-	// Pages come by the thousand in a shorter turn, too, and more rounds say it better.
-	pageRounds = 151
-	pageTurn   = 100 * time.Millisecond
+	// Processes are started anew so often, with a share of the rounds each time: where
+	// its memory happens to lie makes one of them some percent quicker than another.
+	starts      = 5
+	loginRounds = 13                     // after each start
+	pageRounds  = 31                     // after each start
+	pageTurn    = 100 * time.Millisecond // pages come by the thousand in a shorter turn, too
 
 	grace = 5 * time.Second // for a process to stop
 )
@@ -197,13 +200,13 @@ func preparePost(addr, path, form string, r *fasthttp.Request) {
 	r.SetBodyString(form)
 }
 
-// ratio runs both in turns and reports the median of a/b with its spread, from the
-// lower quartile to the upper, and the least and the most.
-func ratio(b *testing.B, name string, rounds int, first, second func() float64) {
-	b.Helper()
+// compared is what the rounds of a comparison gave.
+type compared struct{ ratios, rates []float64 }
+
+// run runs both in turns.
+func (c *compared) run(rounds int, first, second func() float64) {
 	first()
 	second() // both warm
-	var ratios, rates []float64
 	for round := range rounds {
 		var x, y float64
 		if round%2 == 0 {
@@ -211,16 +214,23 @@ func ratio(b *testing.B, name string, rounds int, first, second func() float64) 
 		} else {
 			y, x = second(), first()
 		}
-		ratios, rates = append(ratios, x/y), append(rates, x)
+		c.ratios, c.rates = append(c.ratios, x/y), append(c.rates, x)
 	}
-	slices.Sort(ratios)
-	slices.Sort(rates)
-	b.ReportMetric(ratios[rounds/2], name)
-	b.ReportMetric(ratios[rounds/4], name+"-q1")
-	b.ReportMetric(ratios[rounds*3/4], name+"-q3")
-	b.ReportMetric(ratios[0], name+"-min")
-	b.ReportMetric(ratios[rounds-1], name+"-max")
-	b.ReportMetric(rates[rounds/2], "a-second")
+}
+
+// report reports the median of first/second with its spread, from the lower quartile
+// to the upper, and the least and the most.
+func (c *compared) report(b *testing.B, name string) {
+	b.Helper()
+	slices.Sort(c.ratios)
+	slices.Sort(c.rates)
+	n := len(c.ratios)
+	b.ReportMetric(c.ratios[n/2], name)
+	b.ReportMetric(c.ratios[n/4], name+"-q1")
+	b.ReportMetric(c.ratios[n*3/4], name+"-q3")
+	b.ReportMetric(c.ratios[0], name+"-min")
+	b.ReportMetric(c.ratios[n-1], name+"-max")
+	b.ReportMetric(c.rates[n/2], "a-second")
 	b.ReportMetric(0, "ns/op") // the length of the benchmark says nothing
 }
 
@@ -259,8 +269,14 @@ func (p *process) answer(b *testing.B, path, cookie string) answer {
 func BenchmarkPage(b *testing.B) {
 	for _, visitor := range []string{"logged in", "anonymous"} {
 		b.Run(visitor, func(b *testing.B) {
-			app, bare, cookie := pages(b, visitor == "logged in")
-			ratio(b, "of-bare", pageRounds, app.pages(b, cookie), bare.pages(b, cookie))
+			var c compared
+			for range starts {
+				app, bare, cookie := pages(b, visitor == "logged in")
+				c.run(pageRounds, app.pages(b, cookie), bare.pages(b, cookie))
+				app.stop()
+				bare.stop()
+			}
+			c.report(b, "of-bare")
 		})
 	}
 }
@@ -302,13 +318,20 @@ func (p *process) pages(b *testing.B, cookie string) func() float64 {
 // BenchmarkScaling compares what a second core brings to our page with what it
 // brings to the bare handler.
 func BenchmarkScaling(b *testing.B) {
-	app1, bare1, cookie1 := pages(b, true, "GOMAXPROCS=1")
-	app2, bare2, cookie2 := pages(b, true, "GOMAXPROCS=2")
-	one, two := app1.pages(b, cookie1), app2.pages(b, cookie2)
-	bareOne, bareTwo := bare1.pages(b, cookie1), bare2.pages(b, cookie2)
-	ratio(b, "of-bare-scaling", pageRounds,
-		func() float64 { return two() / one() },
-		func() float64 { return bareTwo() / bareOne() })
+	var c compared
+	for range starts {
+		app1, bare1, cookie1 := pages(b, true, "GOMAXPROCS=1")
+		app2, bare2, cookie2 := pages(b, true, "GOMAXPROCS=2")
+		one, two := app1.pages(b, cookie1), app2.pages(b, cookie2)
+		bareOne, bareTwo := bare1.pages(b, cookie1), bare2.pages(b, cookie2)
+		c.run(pageRounds,
+			func() float64 { return two() / one() },
+			func() float64 { return bareTwo() / bareOne() })
+		for _, p := range []*process{app1, bare1, app2, bare2} {
+			p.stop()
+		}
+	}
+	c.report(b, "of-bare-scaling")
 	b.ReportMetric(0, "a-second") // of no meaning here
 }
 
@@ -326,8 +349,15 @@ func BenchmarkLogin(b *testing.B) {
 					})
 				}
 			}
-			plain := comparison(b, "plain", "LATCHKEY_BENCH_DATABASE="+filepath.Join(b.TempDir(), "plain.db"))
-			ratio(b, "of-plain-Set", rounds, login(latchkey(b, nil, "--dev")), login(plain))
+			var c compared
+			for range starts {
+				app := latchkey(b, nil, "--dev")
+				plain := comparison(b, "plain", "LATCHKEY_BENCH_DATABASE="+filepath.Join(b.TempDir(), "plain.db"))
+				c.run(loginRounds, login(app), login(plain))
+				app.stop()
+				plain.stop()
+			}
+			c.report(b, "of-plain-Set")
 		})
 	}
 }

@@ -52,8 +52,11 @@ func BenchmarkGather(b *testing.B) {
 					return syscall.Fdatasync(int(raw.Fd()))
 				})
 			}
-			ratio(b, "of-one-by-one", rounds, shared, single)
-			ratio(b, "of-fdatasync", rounds, shared, synced)
+			var ofSingle, ofSynced compared
+			ofSingle.run(rounds, shared, single)
+			ofSingle.report(b, "of-one-by-one")
+			ofSynced.run(rounds, shared, synced)
+			ofSynced.report(b, "of-fdatasync")
 		})
 	}
 }
