@@ -3,7 +3,6 @@ package views
 import (
 	"html/template"
 	"reflect"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"text/template/parse"
@@ -216,7 +215,6 @@ func (c *compiler) value(pipe *parse.PipeNode, dot place) (p place, ok bool) {
 	default:
 		return place{}, false
 	}
-	p.field = slices.Clone(p.field)
 	for _, name := range names {
 		if p.of.Kind() != reflect.Struct {
 			return place{}, false
