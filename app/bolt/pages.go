@@ -9,8 +9,10 @@ import (
 	"hash/fnv"
 	"hash/maphash"
 	"io"
-	"iter"
 	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
 )
 
 // checkPages reads the pages of the file and returns an error that wraps
@@ -32,7 +34,7 @@ func checkPages(ctx context.Context, file io.ReaderAt, size int64, leaves bool) 
 	if int64(h.pages) > size/int64(h.pageSize) {
 		return damagedPage(h.pages-1, "lies beyond the end of the file")
 	}
-	p := &pages{file: file, head: h, kinds: make([]byte, h.pages)}
+	p := &pages{file: file, head: h, kinds: make([]byte, h.pages), referred: make([]uint32, h.pages/32+1), roots: map[uint64]bool{}}
 	p.kinds[0], p.kinds[1] = kindHead, kindHead
 	read := p.readBranches
 	if leaves {
@@ -51,11 +53,16 @@ func checkPages(ctx context.Context, file io.ReaderAt, size int64, leaves bool) 
 type pages struct {
 	file    io.ReaderAt
 	head    fileHead
-	kinds   []byte   // of each page: one of the kinds, and flagReferred
 	match   []uint64 // of each page: zero once its first key was met in the page above, too; nil without leaves
 	seed    maphash.Seed
-	buckets []uint64 // the pages that have buckets
-	trees   []tree   // that begin where those lead
+	buckets []uint64        // the pages that have buckets
+	trees   []tree          // that begin where those lead
+	roots   map[uint64]bool // the first pages of trees: no page above them has their key
+
+	referred []uint32 // a bit of each page: another leads to it. So few bytes stay in the processor's caches
+
+	mu    sync.Mutex
+	kinds []byte // of each page
 }
 
 // tree is that of one bucket.
@@ -71,12 +78,7 @@ const (
 	kindFreelist
 	kindLeaf
 	kindBranch
-	kindMore   // belongs to the page before it
-	kindUnread // a leaf by its place, which was not looked at
-	kindMask   = 1<<3 - 1
-
-	flagReferred = 1 << 3 // another page leads to it
-	flagRoot     = 1 << 4 // it is the first of a tree: no page above it has its key
+	kindMore // belongs to the page before it
 )
 
 // How a page begins, and the elements after that, as bbolt has them in memory
@@ -165,13 +167,9 @@ func (p *pages) take(id uint64, b []byte, kind byte) (page, error) {
 	if uint64(g.more) >= p.head.pages-id {
 		return page{}, damagedPage(id, "is too long")
 	}
-	for i := range uint64(g.more) + 1 {
-		if p.kinds[id+i] != kindUnknown {
-			return page{}, damagedPage(id, "runs into another")
-		}
-		p.kinds[id+i] = kindMore
+	if !p.mark(id, uint64(g.more), kind) {
+		return page{}, damagedPage(id, "runs into another")
 	}
-	p.kinds[id] = kind
 	if g.more > 0 {
 		g.body = make([]byte, (int64(g.more)+1)*int64(p.head.pageSize))
 		if _, err := p.file.ReadAt(g.body, int64(id)*int64(p.head.pageSize)); err != nil {
@@ -179,6 +177,22 @@ func (p *pages) take(id uint64, b []byte, kind byte) (page, error) {
 		}
 	}
 	return g, nil
+}
+
+// mark says of what kind a page is that goes on over more, and reports whether it
+// could: none may be marked already.
+func (p *pages) mark(id, more uint64, kind byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.kinds[id : id+more+1]
+	for i := range all {
+		if all[i] != kindUnknown {
+			return false
+		}
+		all[i] = kindMore
+	}
+	all[0] = kind
+	return true
 }
 
 // readFree reads the list of free pages.
@@ -214,7 +228,7 @@ func (p *pages) readFree() error {
 
 // referRoot notes that the head leads to the tree of buckets.
 func (p *pages) referRoot() error {
-	p.kinds[p.head.root] |= flagRoot
+	p.roots[p.head.root] = true
 	return p.refer(0, p.head.root)
 }
 
@@ -232,7 +246,7 @@ func (p *pages) readAll(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		for i := range n {
-			if id := uint64(first + i); p.kinds[id]&kindMask == kindUnknown {
+			if id := uint64(first + i); p.kinds[id] == kindUnknown {
 				if _, err := p.readTreePage(id, buffer[i*size:(i+1)*size]); err != nil {
 					return err
 				}
@@ -271,54 +285,86 @@ func (p *pages) readBranches() error {
 }
 
 func (p *pages) readBranchesOf(t tree) error {
-	b := make([]byte, p.head.pageSize)
-	for level := [][]uint64{{t.root}}; len(level) > 0; {
-		var below [][]uint64
-		leaves, first := false, true
-		ids := level[len(level)-1]
-		last := ids[len(ids)-1]
-		for id := range each(level) {
-			if p.kinds[id]&kindMask != kindUnknown {
-				return damagedPage(id, inUseTwice)
-			}
-			if leaves && !t.all && id != last {
-				p.kinds[id] |= kindUnread
-				continue
-			}
-			if err := p.readPage(id, b); err != nil {
-				return err
-			}
-			g, err := p.readTreePage(id, b)
-			if err != nil {
-				return err
-			}
-			if first {
-				leaves, first = g.flags == pageLeaf, false
-			}
-			if leaves != (g.flags == pageLeaf) {
-				return damagedPage(id, "is not as deep as the others")
-			}
-			if ids := g.below(); len(ids) > 0 {
-				below = append(below, ids)
-			}
-		}
-		level = below
+	height, err := p.height(t.root)
+	ids := []uint64{t.root}
+	for level := 0; level < height && err == nil; level++ {
+		ids, err = p.readLevel(ids, pageBranch, level == height-1 && !t.all)
 	}
-	return nil
+	if err == nil {
+		_, err = p.readLevel(ids, pageLeaf, false)
+	}
+	return err
 }
 
-// each returns what is in the lists of a level, one after the other: as one list it
-// would be copied as it grows, which takes a third of the time.
-func each(level [][]uint64) iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		for _, ids := range level {
-			for _, id := range ids {
-				if !yield(id) {
-					return
-				}
-			}
+// mostHeight is far more than any tree has: each level is twice as many pages at
+// least as the one above.
+const mostHeight = 64
+
+// height returns how many levels of pages that lead to others a tree has.
+func (p *pages) height(root uint64) (int, error) {
+	b := make([]byte, p.head.pageSize)
+	for height := range mostHeight {
+		if err := p.readPage(root, b); err != nil {
+			return 0, err
+		}
+		ids := p.parse(root, b).below()
+		if len(ids) == 0 {
+			return height, nil
+		}
+		root = ids[0]
+	}
+	return 0, damagedPage(root, "lies too deep")
+}
+
+// readLevel looks at pages that are equally deep in a tree, and returns those which
+// they lead to; with ends, the first and the last of them. At a start nobody else
+// has use for the processor's other cores: they share the work.
+func (p *pages) readLevel(ids []uint64, flags uint16, ends bool) (below []uint64, err error) {
+	const worthSharing = 64 // pages
+	n := min(runtime.GOMAXPROCS(0), len(ids)/worthSharing+1)
+	parts, errs := make([][]uint64, n), make([]error, n)
+	var shares sync.WaitGroup
+	for i := range n {
+		shares.Go(func() {
+			errs[i] = guard(func() (err error) {
+				parts[i], err = p.readShare(ids[i*len(ids)/n:(i+1)*len(ids)/n], flags, ends)
+				return err
+			})
+		})
+	}
+	shares.Wait()
+	for i := range n {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		below = append(below, parts[i]...)
+	}
+	if ends && len(below) > 2 {
+		below = []uint64{below[0], below[len(below)-1]}
+	}
+	return below, nil
+}
+
+// readShare is readLevel for one share of the pages. With ends it returns those which
+// the first and the last page lead to.
+func (p *pages) readShare(ids []uint64, flags uint16, ends bool) (below []uint64, err error) {
+	b := make([]byte, p.head.pageSize)
+	for i, id := range ids {
+		if err := p.readPage(id, b); err != nil {
+			return nil, err
+		}
+		g, err := p.readTreePage(id, b)
+		if err != nil {
+			return nil, err
+		}
+		if g.flags != flags {
+			return nil, damagedPage(id, "is not as deep as the others")
+		}
+		if !ends || i == 0 || i == len(ids)-1 {
+			below = append(below, g.below()...)
 		}
 	}
+	return below, nil
 }
 
 // readPage reads the first part of page id, as long as a page.
@@ -348,13 +394,10 @@ func (p *pages) readTreePage(id uint64, b []byte) (page, error) {
 	if native.Uint16(b[8:]) == pageBranch {
 		kind = kindBranch
 	}
-	flags := p.kinds[id]
-	p.kinds[id] = kindUnknown
 	g, err := p.take(id, b, kind)
 	if err != nil {
 		return page{}, err
 	}
-	p.kinds[id] |= flags
 	switch g.flags {
 	case pageBranch:
 		return g, p.readBranch(g)
@@ -366,10 +409,13 @@ func (p *pages) readTreePage(id uint64, b []byte) (page, error) {
 
 // refer notes that some page leads to another, which only one may.
 func (p *pages) refer(from, to uint64) error {
-	if to >= p.head.pages || p.kinds[to]&flagReferred != 0 {
+	if to >= p.head.pages {
 		return damagedPage(from, "leads to a wrong page")
 	}
-	p.kinds[to] |= flagReferred
+	bit := uint32(1) << (to % 32)
+	if before := atomic.OrUint32(&p.referred[to/32], bit); before&bit != 0 {
+		return damagedPage(from, "leads to a wrong page")
+	}
 	return nil
 }
 
@@ -472,7 +518,7 @@ func (p *pages) readBucket(in uint64, name, value []byte) error {
 		if err := p.refer(in, root); err != nil {
 			return err
 		}
-		p.kinds[root] |= flagRoot
+		p.roots[root] = true
 		p.trees = append(p.trees, tree{root, bytes.Equal(name, bucketAdmins)})
 		return nil
 	}
@@ -496,7 +542,7 @@ func (p *pages) checkBuckets() error {
 		if within[id] = true; len(within) > mostBuckets {
 			return damagedPage(id, "has too many buckets")
 		}
-		if p.kinds[id]&kindMask != kindBranch {
+		if p.kinds[id] != kindBranch {
 			continue
 		}
 		b := make([]byte, p.head.pageSize)
@@ -517,14 +563,15 @@ func (p *pages) checkBuckets() error {
 // that it knows it by its first key.
 func (p *pages) checkReferences() error {
 	for id, kind := range p.kinds {
-		if kind&kindMask == kindUnread {
-			continue
+		tree := kind == kindLeaf || kind == kindBranch
+		referred := p.referred[id/32]&(1<<(id%32)) != 0
+		if kind == kindUnknown && p.match == nil {
+			continue // a leaf that was not looked at, or lost
 		}
-		tree := kind&kindMask == kindLeaf || kind&kindMask == kindBranch
-		if referred := kind&flagReferred != 0; referred != tree {
+		if referred != tree {
 			return damagedPage(uint64(id), inUseTwice)
 		}
-		if tree && kind&flagRoot == 0 && p.match != nil && p.match[id] != 0 {
+		if tree && p.match != nil && p.match[id] != 0 && !p.roots[uint64(id)] {
 			return damagedPage(uint64(id), "begins with another key than the page above says")
 		}
 	}
