@@ -87,18 +87,17 @@ const (
 // those in hand finished, the sweeper ended, the operator's commands too, the
 // database closed.
 func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err error) {
-	db, people, err := open(settings)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-
 	// Each password that is hashed leaves 19 MiB behind; the limit has them collected
 	// before the next are asked for. Pages alone never come near it.
 	debug.SetMemoryLimit(memoryLimit)
 	// Pages keep a few MiB alive. To collect at each doubling of so little costs
 	// more than the memory is worth.
 	debug.SetGCPercent(collectAt)
+	db, people, err := open(settings)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
 	db.Report = func(err error) { log.Error("write behind", "error", err) }
 	site, err := web.New(web.Options{
 		Settings:      settings,

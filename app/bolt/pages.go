@@ -316,12 +316,19 @@ func (p *pages) height(root uint64) (int, error) {
 	return 0, damagedPage(root, "lies too deep")
 }
 
+// worthSharing is how many pages keep a goroutine busy for longer than it takes to
+// begin it.
+const worthSharing = 8
+
 // readLevel looks at pages that are equally deep in a tree, and returns those which
 // they lead to; with ends, the first and the last of them. At a start nobody else
-// has use for the processor's other cores: they share the work.
+// has use for the processor's other cores: they share the work. Not that of leaves,
+// which are few here, for buckets found in them are noted for all.
 func (p *pages) readLevel(ids []uint64, flags uint16, ends bool) (below []uint64, err error) {
-	const worthSharing = 64 // pages
-	n := min(runtime.GOMAXPROCS(0), len(ids)/worthSharing+1)
+	n := 1
+	if flags == pageBranch {
+		n = max(n, min(runtime.GOMAXPROCS(0), len(ids)/worthSharing))
+	}
 	parts, errs := make([][]uint64, n), make([]error, n)
 	var shares sync.WaitGroup
 	for i := range n {
@@ -353,12 +360,12 @@ func (p *pages) readShare(ids []uint64, flags uint16, ends bool) (below []uint64
 		if err := p.readPage(id, b); err != nil {
 			return nil, err
 		}
+		if p.parse(id, b).flags != flags {
+			return nil, damagedPage(id, "is not as deep as the others")
+		}
 		g, err := p.readTreePage(id, b)
 		if err != nil {
 			return nil, err
-		}
-		if g.flags != flags {
-			return nil, damagedPage(id, "is not as deep as the others")
 		}
 		if !ends || i == 0 || i == len(ids)-1 {
 			below = append(below, g.below()...)

@@ -132,22 +132,32 @@ func TestPagesThatLeadBack(t *testing.T) {
 	leads := func(from, to uint64) func([]byte) {
 		return func(b []byte) { native.PutUint64(body(b, from)[pageHead+8:], to) }
 	}
+	below := func(b []byte, id uint64) []uint64 { return (&pages{}).parse(0, body(b, id)).below() }
+	shared := below(whole, visits[0])
+	if len(shared) < 2*worthSharing {
+		t.Fatalf("the tree is too narrow for its pages to be shared: %d", shared)
+	}
 	last := len(visits) - 1
-	for name, damage := range map[string]func(b []byte){
-		"to itself":              leads(visits[last-1], visits[last-1]),
-		"to its parent":          leads(visits[last-1], visits[last-2]),
-		"the first to itself":    leads(visits[0], visits[0]),
-		"to another bucket":      leads(visits[last-1], admins[0]),
-		"to another's leaf":      leads(visits[last-1], admins[1]),
-		"to a head":              leads(visits[last-1], 1),
-		"beyond the end":         leads(visits[last-1], 1<<40),
-		"to where no offset is":  leads(visits[last-1], 1<<63),
-		"one less deep":          leads(visits[0], visits[last]),
-		"a branch called a leaf": func(b []byte) { native.PutUint16(body(b, visits[last-1])[8:], pageLeaf) },
+	damages := map[string]func(b []byte){
+		"to itself":                  leads(visits[last-1], visits[last-1]),
+		"to its parent":              leads(visits[last-1], visits[last-2]),
+		"the first to itself":        leads(visits[0], visits[0]),
+		"to another bucket":          leads(visits[last-1], admins[0]),
+		"to another's leaf":          leads(visits[last-1], admins[1]),
+		"to a head":                  leads(visits[last-1], 1),
+		"beyond the end":             leads(visits[last-1], 1<<40),
+		"to where no offset is":      leads(visits[last-1], 1<<63),
+		"one less deep":              leads(visits[0], visits[last]),
+		"to a leaf of another share": leads(visits[last-1], below(whole, shared[0])[1]),
+		"a branch called a leaf":     func(b []byte) { native.PutUint16(body(b, visits[last-1])[8:], pageLeaf) },
 		"an administrators' leaf called a branch": func(b []byte) {
 			native.PutUint16(body(b, admins[len(admins)-1])[8:], pageBranch)
 		},
-	} {
+	}
+	for _, id := range shared {
+		damages[fmt.Sprintf("page %d is lost", id)] = func(b []byte) { clear(body(b, id)) }
+	}
+	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.db")
 			b := bytes.Clone(whole)
@@ -170,7 +180,7 @@ func TestPagesThatLeadBack(t *testing.T) {
 	t.Run("a leaf called a branch", func(t *testing.T) {
 		b := bytes.Clone(whole)
 		// Neither the first nor the last of all, which are looked at early.
-		leaves := (&pages{}).parse(0, body(b, visits[last-1])).below()
+		leaves := below(b, visits[last-1])
 		native.PutUint16(body(b, leaves[len(leaves)-2])[8:], pageBranch)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
