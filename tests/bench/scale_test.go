@@ -44,12 +44,15 @@ func sessionID(i int) string {
 
 func accountName(i int) string { return "Player " + strconv.Itoa(i) }
 
+// limits are the product's own.
+var limits = sessions.Limits{Idle: 7 * 24 * time.Hour, Lifetime: 30 * 24 * time.Hour}
+
 // fill makes a file with n sessions, perAccount of each account. The first
 // account is an administrator's.
 func fill(b *testing.B, n int) (path string) {
 	b.Helper()
 	path = filepath.Join(b.TempDir(), "latchkey.db")
-	db, err := bolt.Open(path, sessions.Limits{Idle: 7 * 24 * time.Hour, Lifetime: 30 * 24 * time.Hour})
+	db, err := bolt.Open(path, limits)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -99,8 +102,24 @@ type grown struct {
 	n       int // sessions
 	path    string
 	started []float64            // seconds from the start of a process to its first page
+	opened  []float64            // seconds to open the file alone
 	written float64              // seconds from the start of the last one to its first sign-up
 	taken   map[string][]float64 // case → seconds of each
+}
+
+// opening returns how many seconds it takes to open a file that no server has open.
+func opening(b *testing.B, path string) float64 {
+	b.Helper()
+	began := time.Now()
+	db, err := bolt.Open(path, limits)
+	if err != nil {
+		b.Fatal(err)
+	}
+	taken := time.Since(began).Seconds()
+	if err := db.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return taken
 }
 
 // BenchmarkGrowth shows how costs grow with the sessions on file. The sizes take
@@ -130,6 +149,7 @@ func BenchmarkGrowth(b *testing.B) {
 			}
 			if round < growthRounds {
 				g.stop()
+				g.opened = append(g.opened, opening(b, g.path))
 				continue
 			}
 			// The last one stays. A write waits until the whole file has been looked at.
@@ -190,6 +210,7 @@ func BenchmarkGrowth(b *testing.B) {
 	})
 	for _, g := range all {
 		slices.Sort(g.started)
+		slices.Sort(g.opened)
 		b.Run(strconv.Itoa(g.n), func(b *testing.B) {
 			for name, taken := range g.taken {
 				slices.Sort(taken)
@@ -205,7 +226,9 @@ func BenchmarkGrowth(b *testing.B) {
 			}
 			b.ReportMetric(quantile(g.started, .5)*1e3, "ms-start")
 			b.ReportMetric(g.written*1e3, "ms-to-sign-up")
+			b.ReportMetric(quantile(g.opened, .5)*1e3, "ms-opening")
 			b.ReportMetric(quantile(g.started, .5)/quantile(empty.started, .5), "start-ratio-to-empty")
+			b.ReportMetric((quantile(g.started, .5)-quantile(g.opened, .5))/quantile(empty.started, .5), "rest-of-start-ratio-to-empty")
 			b.ReportMetric(float64(info.Size())/(1<<20), "MiB-file")
 			b.ReportMetric(statusMiB(b, g.cmd.Process.Pid, "RssAnon:"), "MiB-memory") // without the file's own
 			b.ReportMetric(0, "ns/op")
