@@ -48,7 +48,7 @@ const (
 	muchHeld = 32 << 10 // bytes, which are written without lingering
 	mostHeld = 1 << 20  // bytes, beyond which requests wait for the reader of the log
 
-	all = math.MaxUint64 // for flush
+	all = math.MaxUint64 // the end of all lines, for flush
 )
 
 func gather(w io.Writer) *gathered {

@@ -55,18 +55,18 @@ type program struct {
 type step struct {
 	kind  kind
 	text  []byte // to write
-	field []int  // of the data, as reflect counts them: to print, or to look at
+	field []int  // of the data, as reflect counts them: to write, or to look at
 	to    int    // the number of the step to go to
 }
 
 type kind int
 
 const (
-	giveUp kind = iota // this is not known here: the page is html/template's
-	write              // the text
-	print              // the field, escaped
-	skip               // to another step, if the field is empty or false
-	jump               // to another step
+	giveUp     kind = iota // this is not known here: the page is html/template's
+	writeText              // as it is
+	writeField             // escaped
+	skip                   // to another step, if the field is empty or false
+	jump                   // to another step
 )
 
 // write adds the page to b, and reports whether it could.
@@ -75,9 +75,9 @@ func (p *program) write(b []byte, data reflect.Value) ([]byte, bool) {
 		s := &p.steps[next]
 		next++
 		switch s.kind {
-		case write:
+		case writeText:
 			b = append(b, s.text...)
-		case print:
+		case writeField:
 			b = append(b, escaped.Replace(data.FieldByIndex(s.field).String())...)
 		case skip:
 			if data.FieldByIndex(s.field).IsZero() {
@@ -135,7 +135,7 @@ func (c *compiler) list(list *parse.ListNode, dot place) {
 	for _, node := range list.Nodes {
 		switch n := node.(type) {
 		case *parse.TextNode:
-			c.add(step{kind: write, text: n.Text})
+			c.add(step{kind: writeText, text: n.Text})
 		case *parse.ActionNode:
 			c.print(n.Pipe, dot)
 		case *parse.IfNode:
@@ -175,7 +175,7 @@ func (c *compiler) print(pipe *parse.PipeNode, dot place) {
 		c.add(step{kind: giveUp})
 		return
 	}
-	c.add(step{kind: print, field: value.field})
+	c.add(step{kind: writeField, field: value.field})
 }
 
 // escapes reports whether a command is one of html/template's escapers that do

@@ -61,8 +61,8 @@ type pages struct {
 
 	referred []uint32 // a bit of each page: another leads to it. So few bytes stay in the processor's caches
 
-	mu    sync.Mutex
-	kinds []byte // of each page
+	mu    sync.Mutex // see mark
+	kinds []byte     // of each page
 }
 
 // tree is that of one bucket.
@@ -180,7 +180,7 @@ func (p *pages) take(id uint64, b []byte, kind byte) (page, error) {
 }
 
 // mark says of what kind a page is that goes on over more, and reports whether it
-// could: none may be marked already.
+// could: none may be marked already. Those who share a level come here together.
 func (p *pages) mark(id, more uint64, kind byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -154,6 +154,17 @@ func TestPagesThatLeadBack(t *testing.T) {
 			native.PutUint16(body(b, admins[len(admins)-1])[8:], pageBranch)
 		},
 	}
+	head, err := readHead(bytes.NewReader(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is found of buckets is noted for all, so no share may read a leaf.
+	damages["leaves with buckets in all shares"] = func(b []byte) {
+		for _, id := range shared[1:] { // the first tells how deep the tree is
+			copy(body(b, id), body(whole, head.root))
+			native.PutUint64(body(b, id), id)
+		}
+	}
 	for _, id := range shared {
 		damages[fmt.Sprintf("page %d is lost", id)] = func(b []byte) { clear(body(b, id)) }
 	}
