@@ -7,10 +7,12 @@ import (
 	"text/template/parse"
 )
 
-// fold works out at load what is the same at every request, before html/template
-// adds its escaping to what is left: it puts the constants into the text, and the
-// page where list says {{template "page" .}}. A call costs about as much as the
-// rest of a page: by reflection, at every request.
+// fold replaces the constants in list by text, and {{template "page" .}} by the
+// nodes of page. It runs at load, before html/template adds its escapers.
+//
+// Replacing them reports a missing file of public/ at load. Otherwise it serves only
+// speed: html/template would call the function and the template at every request,
+// by reflection.
 func (v *Views) fold(list *parse.ListNode, page *parse.ListNode) error {
 	if list == nil {
 		return nil
@@ -49,24 +51,8 @@ func (v *Views) fold(list *parse.ListNode, page *parse.ListNode) error {
 		}
 		folded = append(folded, node)
 	}
-	list.Nodes = joined(folded)
+	list.Nodes = folded
 	return nil
-}
-
-// joined makes one text of those that follow each other, as a constant and what
-// stands around it: a page is then written in fewer steps.
-func joined(nodes []parse.Node) []parse.Node {
-	var all []parse.Node
-	var before *parse.TextNode // the last of all, if it is a text
-	for _, node := range nodes {
-		text, ok := node.(*parse.TextNode)
-		if ok && before != nil {
-			before.Text = append(before.Text, text.Text...)
-			continue
-		}
-		all, before = append(all, node), text
-	}
-	return all
 }
 
 // constant returns the value of a pipeline that is a constant and nothing else.

@@ -12,6 +12,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 	engine "github.com/gofiber/template/html/v2"
 	"github.com/valyala/bytebufferpool"
+
+	"latchkey/views/internal/fasthtml"
 )
 
 //go:embed *.html
@@ -30,12 +32,11 @@ type Views struct {
 	files     http.FileSystem
 	reload    bool
 	constants Constants
-	pages     atomic.Pointer[map[string]*page]
+	pages     atomic.Pointer[map[string]*fasthtml.Template]
 }
 
 // Constants are what is the same on every page. A view names them without a
-// dot: {{site}}, {{asset "site.css"}}. They are worked out once, when the views
-// are loaded, and cost a page nothing.
+// dot: {{site}}, {{asset "site.css"}}. They become text when the views are loaded.
 type Constants struct {
 	Site  string                   // the site's title
 	Asset func(name string) string // URL of a file in public/, "" if there is none
@@ -63,7 +64,7 @@ func (v *Views) Load() error {
 	return nil
 }
 
-func (v *Views) parse() (map[string]*page, error) {
+func (v *Views) parse() (map[string]*fasthtml.Template, error) {
 	// A new engine each time: one that has failed to parse believes it has
 	// loaded, and does not try again.
 	e := engine.NewFileSystem(v.files, ".html")
@@ -76,7 +77,7 @@ func (v *Views) parse() (map[string]*page, error) {
 	if frame == nil {
 		return nil, fmt.Errorf("there is no %s.html", layout)
 	}
-	pages := map[string]*page{}
+	pages := map[string]*fasthtml.Template{}
 	for _, view := range e.Templates.Templates() {
 		name := view.Name()
 		if name == layout || view.Tree == nil {
@@ -96,7 +97,7 @@ func (v *Views) parse() (map[string]*page, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		pages[name] = &page{template: whole}
+		pages[name] = fasthtml.New(whole)
 	}
 	return pages, nil
 }
@@ -120,14 +121,15 @@ func (v *Views) Render(w io.Writer, name string, data any, layouts ...string) er
 	if !ok {
 		return fmt.Errorf("render %s: there is no %s.html", name, name)
 	}
-	b, given := w.(*bytebufferpool.ByteBuffer) // Fiber's is one, so the page need not be copied
-	if !given {
-		b = bytebufferpool.Get()
-		defer bytebufferpool.Put(b)
-	}
-	if err := page.render(b, data); err != nil || given {
+	if b, ok := w.(*bytebufferpool.ByteBuffer); ok { // what Fiber passes: append to it instead of copying
+		var err error
+		b.B, err = page.Append(b.B, data)
 		return err
 	}
-	_, err := b.WriteTo(w)
+	b, err := page.Append(nil, data)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
 	return err
 }
