@@ -19,6 +19,7 @@ import (
 	"latchkey/app/accounts"
 	"latchkey/app/bolt"
 	"latchkey/app/control"
+	"latchkey/app/internal/accesslog"
 	"latchkey/app/sessions"
 	"latchkey/app/web"
 	"latchkey/config"
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	switch command.Do.(type) {
 	case config.Serve:
-		log, done := newLog(command.Dev, stderr)
+		log, done := accesslog.New(stderr, command.Dev)
 		defer done()
 		return serve(ctx, command.Settings, log)
 	case config.Check:

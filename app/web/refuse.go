@@ -9,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"latchkey/app/accounts"
+	"latchkey/app/internal/netconn"
 	"latchkey/app/sessions"
 )
 
@@ -64,7 +65,7 @@ func (s *Site) refuse(c *fiber.Ctx, err error) error {
 // refuseUnread is Fiber's error handler. Errors of routes are dealt with before
 // they come here; what is left is what the server refuses before any route.
 func (s *Site) refuseUnread(c *fiber.Ctx, err error) error {
-	linger(c)
+	netconn.Linger(c.Context().Conn()) // or the browser would lose the page
 	c.Locals(loggedAs{}, unread{})
 	return s.refuse(c, err)
 }

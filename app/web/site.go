@@ -16,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"latchkey/app/accounts"
+	"latchkey/app/internal/netconn"
 	"latchkey/app/registrations"
 	"latchkey/app/sessions"
 	"latchkey/config"
@@ -179,7 +180,7 @@ func folder(disk fs.FS, name string) (fs.FS, error) {
 
 // Serve answers requests on ln until Shutdown or a fault of the listener.
 func (s *Site) Serve(ln net.Listener) error {
-	if err := s.app.Server().Serve(lingering{ln}); err != nil {
+	if err := s.app.Server().Serve(netconn.Listen(ln)); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -59,7 +58,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	settings := config.Settings{Title: "store", Origin: "https://example.com", PasswordMin: 15, SessionIdle: limits.Idle, SessionLifetime: limits.Lifetime}
-	w.Site, err = New(Options{Settings: settings, Accounts: people, Events: w.db.Accounts(), Sessions: w.db, Log: slog.New(ownWay{slog.NewJSONHandler(w.lines, nil)}),
+	w.Site, err = New(Options{Settings: settings, Accounts: people, Events: w.db.Accounts(), Sessions: w.db, Log: slog.New(slog.NewJSONHandler(w.lines, nil)),
 		Registrations: w.db.Registrations(),
 	})
 	if err != nil {
@@ -191,11 +190,6 @@ func (w *world) file() (sum [32]byte) {
 	}))
 	return [32]byte(h.Sum(nil))
 }
-
-// ownWay has a way of its own for ordinary requests, as the log of the binary has.
-type ownWay struct{ slog.Handler }
-
-func (h ownWay) HandleRequest(r Request) { h.Handle(context.Background(), r.Record()) }
 
 // lines is a log that can be read.
 type lines struct {

@@ -1,4 +1,4 @@
-package web
+package netconn
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// pipe returns our end of a connection, on which deadlines are counted, and the
-// visitor's.
+// pipe returns the server's end of a connection, which counts how often a timer is
+// set, and the visitor's end.
 func pipe(t *testing.T) (c *conn, counts *counting, visitor net.Conn) {
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
@@ -117,7 +117,7 @@ func TestDeadlinesOfWriting(t *testing.T) {
 	})
 }
 
-// What deadlines cost: a timer set for each request would be a tenth of a page.
+// A timer is set for the time that passes, not for each request.
 func TestDeadlinesRarelySetATimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, counts, visitor := pipe(t)
@@ -129,6 +129,7 @@ func TestDeadlinesRarelySetATimer(t *testing.T) {
 				visitor.Write(b)
 			}
 		}()
+		const readTimeout, writeTimeout, idleTimeout = 10 * time.Second, 10 * time.Second, time.Minute
 		began := time.Now()
 		for range 600 { // a minute, ten requests a second
 			c.SetReadDeadline(time.Now().Add(readTimeout))
