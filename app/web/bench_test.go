@@ -15,8 +15,8 @@ import (
 	"latchkey/config"
 )
 
-// BenchmarkIndex shows what the start page costs in the handler, without the
-// socket. The allocations are the figure to watch.
+// BenchmarkIndex measures the start page in the handler, without the socket. Watch
+// its allocations.
 func BenchmarkIndex(b *testing.B) {
 	command, err := config.Parse(nil, io.Discard)
 	if err != nil {

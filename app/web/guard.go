@@ -62,7 +62,7 @@ func newGuard(settings config.Settings) (*guard, error) {
 }
 
 // headers begins an answer: it sets the headers that every answer has, and
-// forgets others. To copy them all costs a fraction of setting each.
+// removes all others.
 func (g *guard) headers(c *fiber.Ctx) {
 	header := &c.Response().Header
 	g.always.CopyTo(header)

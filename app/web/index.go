@@ -6,5 +6,5 @@ import "github.com/gofiber/fiber/v2"
 func (s *Site) index(c *fiber.Ctx, v Visitor) error {
 	p := s.page(c, v, "")
 	p.Bare = true
-	return s.show(c, "index", p)
+	return c.Render("index", p)
 }

@@ -11,7 +11,7 @@ import (
 func (s *Site) logoutForm(c *fiber.Ctx, v Visitor) error {
 	p := s.page(c, v, "Log out")
 	p.Bare = true
-	return s.show(c, "logout", p)
+	return c.Render("logout", p)
 }
 
 // logout ends the session. Clear-Site-Data empties the browser's own cache, so

@@ -33,20 +33,6 @@ func (s *Site) page(c *fiber.Ctx, v Visitor, title string) Page {
 	return p
 }
 
-// show renders a view that is given no more than a Page; those with data of their
-// own have c.Render. What Fiber is given takes new memory each time. The start page
-// is asked for more than all others: it takes that of an earlier Page, which is
-// written over as a whole, and which nobody else has until the page is made.
-func (s *Site) show(c *fiber.Ctx, view string, p Page) error {
-	room, _ := s.room.Get().(*Page)
-	if room == nil {
-		room = new(Page)
-	}
-	defer s.room.Put(room)
-	*room = p
-	return c.Render(view, room)
-}
-
 // setRefusal puts into a form that comes back why it did: the sentence, the
 // status, and when to try again. An error that is no refusal is returned.
 func setRefusal(c *fiber.Ctx, p *Page, err error) error {
@@ -113,8 +99,7 @@ func form(c *fiber.Ctx, fields ...string) ([]string, error) {
 	if !bytes.EqualFold(bytes.TrimSpace(kind), []byte(fiber.MIMEApplicationForm)) {
 		return nil, &Refusal{Status: fiber.StatusBadRequest, Message: "This address takes a form only."}
 	}
-	args := fasthttp.AcquireArgs() // the request's own are read only if the type is in lower case
-	defer fasthttp.ReleaseArgs(args)
+	var args fasthttp.Args // the request's own are read only if the type is in lower case
 	args.ParseBytes(c.Request().Body())
 	values := make([]string, len(fields))
 	for i, field := range fields {

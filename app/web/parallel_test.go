@@ -113,8 +113,7 @@ func TestFirstPagesAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-// The start page lies where that of another visitor lay, never while that one is
-// still being made.
+// Pages rendered at the same moment never show another visitor's name.
 func TestPagesAtOnceAreEachTheirOwn(t *testing.T) {
 	s := newTestSite(t)
 	names := []string{"Ada", "Ben", "Cleo", ""}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -27,16 +26,11 @@ import (
 // What a request may cost. A visitor who is slower or sends more is let go.
 const (
 	bodyLimit    = 64 << 10 // bytes; a larger body gets the 413 page
-	headerLimit  = 18 << 10 // bytes of request line and headers
+	headerLimit  = 16 << 10 // bytes of request line and headers; more get the 431 page
 	readTimeout  = 10 * time.Second
 	writeTimeout = 10 * time.Second
 	idleTimeout  = 60 * time.Second
 )
-
-// writeBuffer is in bytes. Each connection has a buffer of this size and one of
-// headerLimit. Neither is a power of two: buffers that lie as far apart as that
-// share few lines of the processor's caches, and push each other out.
-const writeBuffer = 4864
 
 // Options are what a Site is made of.
 type Options struct {
@@ -63,8 +57,7 @@ type Site struct {
 	guard    *guard
 	cookies  cookies
 	ids      *requestIDs
-	reload   *reload   // nil without --dev
-	room     sync.Pool // of *Page: see show
+	reload   *reload // nil without --dev
 
 	registrations *registrations.Registrations
 }
@@ -102,7 +95,6 @@ func New(o Options) (*Site, error) {
 		ErrorHandler:                 s.refuseUnread,
 		BodyLimit:                    bodyLimit,
 		ReadBufferSize:               headerLimit,
-		WriteBufferSize:              writeBuffer,
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
@@ -123,12 +115,12 @@ func New(o Options) (*Site, error) {
 	return s, nil
 }
 
-// renderOnce has Fiber make the list of its apps, which it makes at the first
-// page it renders. Two first pages at the same moment would both write it.
+// renderOnce renders once before the site serves, because Fiber writes to the app
+// at its first Render and two first pages at once would be a data race.
 func (s *Site) renderOnce() {
 	c := s.app.AcquireCtx(&fasthttp.RequestCtx{})
 	defer s.app.ReleaseCtx(c)
-	_ = c.Render("", nil) // there is no such view; the list is made before that is found
+	_ = c.Render("", nil) // Fiber has written to the app before it finds no such view
 }
 
 // open loads views and static files: the embedded ones, or with --dev those on

@@ -414,14 +414,22 @@ func TestSecurityHeaders(t *testing.T) {
 		}
 		// What Go's client would not send.
 		for raw, status := range map[string]int{
-			"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 20<<10) + "\r\n\r\n":                   431,
-			"GET / HTTP/1.1\r\nno colon here\r\n\r\n":                                                       400,
+			headersOf(headerLimit):                    200,
+			headersOf(headerLimit + 1):                431,
+			headersOf(20 << 10):                       431,
+			"GET / HTTP/1.1\r\nno colon here\r\n\r\n": 400,
 			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab":                400,
 			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\nContent-Type: text/plain\r\n\r\nsome": 413,
 		} {
 			check(raw[:min(len(raw), 40)], status, s.raw(raw))
 		}
 	}
+}
+
+// headersOf returns a request of so many bytes.
+func headersOf(size int) string {
+	const begin, end = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: ", "\r\n\r\n"
+	return begin + strings.Repeat("x", size-len(begin)-len(end)) + end
 }
 
 func (s *testSite) files(t testing.TB) interface{ URL(string) string } {
