@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"latchkey/app/bolt"
+	"latchkey/app/control"
+	"latchkey/config"
+)
+
+const (
+	reachWait  = 5 * time.Second // for others who have the database: a server that begins or ends, another command
+	reachEvery = 20 * time.Millisecond
+)
+
+// reach returns an Operator on the database: the server's, if one runs, and
+// otherwise its own on the file itself. The caller calls done at the end.
+func reach(ctx context.Context, settings config.Settings, action control.Action) (o control.Operator, done func() error, err error) {
+	for deadline := time.Now().Add(reachWait); ; {
+		client, err := control.Dial(ctx, settings.Database)
+		if err == nil {
+			return client, func() error { return nil }, nil
+		}
+		far := errors.Is(err, control.ErrPathLong)
+		if !far && !errors.Is(err, control.ErrNoServer) {
+			return nil, nil, err
+		}
+		if _, err := os.Stat(settings.Database); action != control.Add && errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, fmt.Errorf("database %s does not exist; name the one you mean with --database", settings.Database)
+		}
+		db, people, openErr := open(settings)
+		switch {
+		case openErr == nil:
+			if err := db.Await(ctx); err != nil {
+				return nil, nil, errors.Join(err, db.Close())
+			}
+			return control.NewDirect(people, db, db.Accounts(), settings.Origin), db.Close, nil
+		case !errors.Is(openErr, bolt.ErrInUse):
+			return nil, nil, openErr
+		case far:
+			return nil, nil, fmt.Errorf("database %s is in use, and the process that has it cannot be reached: %w", settings.Database, err)
+		case time.Now().After(deadline):
+			return nil, nil, openErr
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		case <-time.After(reachEvery):
+		}
+	}
+}

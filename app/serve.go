@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"latchkey/app/control"
+	"latchkey/app/web"
+	"latchkey/config"
+)
+
+// patience is how long a shutdown waits for running requests. It is longer than
+// the site's read and write timeouts.
+const patience = 15 * time.Second
+
+const (
+	memoryLimit = 120 << 20 // bytes; see debug.SetMemoryLimit
+	gcPercent   = 400       // see debug.SetGCPercent
+)
+
+// serve runs the server until ctx ends. Then it stops accepting requests, finishes
+// those that run, and ends the sweeper, the operator's commands and the database,
+// in this order.
+func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err error) {
+	// Hashing a password allocates 19 MiB. The limit makes the collector free it before
+	// more is allocated.
+	debug.SetMemoryLimit(memoryLimit)
+	// The live heap is small: collecting it at each doubling would waste time.
+	debug.SetGCPercent(gcPercent)
+	db, people, err := open(settings)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.Report = func(err error) { log.Error("write behind", "error", err) }
+	site, err := web.New(web.Options{
+		Settings:      settings,
+		Accounts:      people,
+		Events:        db.Accounts(),
+		Sessions:      db,
+		Registrations: db.Registrations(), // the example
+		Log:           log,
+		Disk:          os.DirFS("."),
+	})
+	if err != nil {
+		return err
+	}
+	ln, err := listen(settings.Addr)
+	if err != nil {
+		return err
+	}
+	stopControl := admit(settings.Database, control.NewDirect(people, db, db.Accounts(), settings.Origin), log)
+	defer stopControl()
+	log.Info("listening", "addr", ln.Addr().String(), "origin", settings.Origin, "dev", settings.Dev)
+
+	// Return the memory of the start-up to the system.
+	go debug.FreeOSMemory()
+
+	sweeping, stopSweep := context.WithCancel(ctx)
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		db.Sweep(sweeping, func(removed int, err error) {
+			if err != nil {
+				log.Error("sweep", "removed", removed, "error", err)
+				return
+			}
+			log.Info("sweep", "removed", removed)
+		})
+	}()
+	defer func() { stopSweep(); <-swept }()
+
+	served := make(chan error, 1)
+	go func() { served <- site.Serve(ln) }()
+	var damaged error
+	select {
+	case err := <-served:
+		return err
+	case damaged = <-db.Damaged():
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	ending, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err = site.Shutdown(ending)
+	// Shutdown does not close the listener if the signal came before Serve had it.
+	ln.Close()
+	return errors.Join(damaged, err, <-served)
+}
+
+// admit accepts the operator's commands until stop is called. The server runs even
+// if it cannot.
+func admit(database string, operator control.Operator, log *slog.Logger) (stop func()) {
+	server, err := control.Listen(database, operator, log)
+	if err != nil {
+		log.Warn("control", "error", err, "consequence", "the operator's commands do not work while the server runs")
+		return func() {}
+	}
+	return func() {
+		if err := server.Close(); err != nil {
+			log.Warn("control", "error", err)
+		}
+	}
+}
