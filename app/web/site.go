@@ -16,6 +16,7 @@ import (
 
 	"latchkey/app/accounts"
 	"latchkey/app/internal/netconn"
+	"latchkey/app/internal/viewengine"
 	"latchkey/app/registrations"
 	"latchkey/app/sessions"
 	"latchkey/config"
@@ -125,14 +126,14 @@ func (s *Site) renderOnce() {
 
 // open loads views and static files: the embedded ones, or with --dev those on
 // disk, read anew at every request.
-func (s *Site) open(disk fs.FS) (*views.Views, error) {
+func (s *Site) open(disk fs.FS) (*viewengine.Engine, error) {
 	if !s.settings.Dev {
 		files, err := public.Embedded()
 		if err != nil {
 			return nil, err
 		}
 		s.public = func() (*public.Files, error) { return files, nil }
-		pages := views.Embedded(s.constants())
+		pages := viewengine.New(views.Files, s.constants())
 		return pages, pages.Load()
 	}
 	viewFiles, err := folder(disk, "views")
@@ -147,11 +148,11 @@ func (s *Site) open(disk fs.FS) (*views.Views, error) {
 	s.reload, err = newReload("views", "public")
 	// A view that cannot be parsed is no reason not to start: its page will say
 	// what is wrong with it, and it is read again at the next request.
-	return views.Disk(viewFiles, s.constants()), err
+	return viewengine.NewReloading(viewFiles, s.constants()), err
 }
 
-func (s *Site) constants() views.Constants {
-	return views.Constants{
+func (s *Site) constants() viewengine.Constants {
+	return viewengine.Constants{
 		Site: s.settings.Title,
 		Asset: func(name string) string {
 			files, err := s.public()
