@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -265,12 +266,12 @@ func TestOperatorJSON(t *testing.T) {
 // More than a page of accounts is listed whole.
 func TestOperatorLongList(t *testing.T) {
 	h := newHouse(t)
-	db, people, err := open(config.Settings{Database: h.database, SessionIdle: time.Hour, SessionLifetime: time.Hour, PasswordMin: 15})
+	db, people, err := open(t.Context(), config.Settings{Database: h.database, SessionIdle: time.Hour, SessionLifetime: time.Hour, PasswordMin: 15}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 120 {
-		if _, err := people.Add(fmt.Sprintf("Ann %03d", i)); err != nil {
+		if _, err := people.Add(t.Context(), fmt.Sprintf("Ann %03d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -357,7 +358,7 @@ func TestOperatorLongPath(t *testing.T) {
 // Whatever holds the file and does not answer, the command ends.
 func TestOperatorFileInUse(t *testing.T) {
 	h := newHouse(t)
-	db, err := bolt.Open(h.database, sessions.Limits{Idle: time.Hour, Lifetime: time.Hour})
+	db, err := bolt.Open(h.database, bolt.Options{Limits: sessions.Limits{Idle: time.Hour, Lifetime: time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -517,15 +518,15 @@ func TestCommandsTellTheOwner(t *testing.T) {
 		if server {
 			h.stop()
 		}
-		db, err := bolt.Open(h.database, sessions.Limits{Idle: time.Hour, Lifetime: time.Hour})
+		db, err := bolt.Open(h.database, bolt.Options{Limits: sessions.Limits{Idle: time.Hour, Lifetime: time.Hour}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		ann, err := db.Accounts().ByName("ann")
+		ann, err := db.Accounts().ByName(t.Context(), "ann")
 		if err != nil {
 			t.Fatal(err)
 		}
-		events, err := db.Accounts().Events(ann.ID)
+		events, err := db.Events().Events(t.Context(), ann.ID)
 		if err != nil || len(events) != 2 || events[0].What != accounts.EventResetLink || events[1].What != accounts.EventSessionsEnded {
 			t.Errorf("server %t: %+v, %v", server, events, err)
 		}

@@ -169,7 +169,7 @@ func TestRunFails(t *testing.T) {
 		{"address", []string{file(t), "--addr=192.0.2.1:0"}, 1, []string{"192.0.2.1:0", "--addr"}},
 		{"held file", []string{held, "--addr=127.0.0.1:0"}, 1, []string{"latchkey.db", "in use by another process"}},
 		{"folder", []string{"--database=" + folder}, 1, []string{folder, "is a folder"}},
-		{"foreign file", []string{"--database=" + text}, 1, []string{text, "not a database of Latchkey"}},
+		{"foreign file", []string{"--database=" + text}, 1, []string{text, "not a database of this app"}},
 		{"part of the path", []string{"--database=" + filepath.Join(text, "x.db")}, 1, []string{"x.db", "not a folder"}},
 		{"dev without a checkout", []string{file(t), "--dev", "--addr=127.0.0.1:0"}, 1, []string{"--dev", "views", "checkout"}},
 	} {
@@ -210,11 +210,11 @@ func TestRunFails(t *testing.T) {
 // be damaged, the server stops by itself, and says so as it would have at once.
 func TestRunEndsWhenDamageIsFound(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "large.db")
-	db, err := bolt.Open(path, sessions.Limits{Idle: time.Hour, Lifetime: time.Hour})
+	db, err := bolt.Open(path, bolt.Options{Limits: sessions.Limits{Idle: time.Hour, Lifetime: time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn := db.Conn()
+	conn := db.Bolt()
 	conn.NoSync = true
 	if err := conn.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket([]byte("sessions"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
 
@@ -33,13 +34,15 @@ func reach(ctx context.Context, settings config.Settings, action control.Action)
 		if _, err := os.Stat(settings.Database); action != control.Add && errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fmt.Errorf("database %s does not exist; name the one you mean with --database", settings.Database)
 		}
-		db, people, openErr := open(settings)
+		db, people, openErr := open(ctx, settings, slog.New(slog.DiscardHandler))
 		switch {
 		case openErr == nil:
-			if err := db.Await(ctx); err != nil {
-				return nil, nil, errors.Join(err, db.Close())
+			if late, ok := db.(awaiter); ok {
+				if err := late.Await(ctx); err != nil {
+					return nil, nil, errors.Join(err, db.Close())
+				}
 			}
-			return control.NewDirect(people, db, db.Accounts(), settings.Origin), db.Close, nil
+			return control.NewDirect(people, db.Sessions(), db.Events(), settings.Origin), db.Close, nil
 		case !errors.Is(openErr, bolt.ErrInUse):
 			return nil, nil, openErr
 		case far:

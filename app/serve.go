@@ -22,26 +22,28 @@ const (
 	gcPercent   = 400       // see debug.SetGCPercent
 )
 
-// serve runs the server until ctx ends. Then it stops accepting requests, finishes
-// those that run, and ends the sweeper, the operator's commands and the database,
-// in this order.
+// serve runs the server until ctx ends, or the engine must stop. Then it stops
+// accepting requests, finishes those that run, and ends the operator's commands,
+// the engine's background work and the engine, in this order.
 func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err error) {
 	// Hashing a password allocates 19 MiB. The limit makes the collector free it before
 	// more is allocated.
 	debug.SetMemoryLimit(memoryLimit)
 	// The live heap is small: collecting it at each doubling would waste time.
 	debug.SetGCPercent(gcPercent)
-	db, people, err := open(settings)
+	db, people, err := open(ctx, settings, log)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // the signal came during the start
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	db.Report = func(err error) { log.Error("write behind", "error", err) }
 	site, err := web.New(web.Options{
 		Settings:      settings,
 		Accounts:      people,
-		Events:        db.Accounts(),
-		Sessions:      db,
+		Events:        db.Events(),
+		Sessions:      db.Sessions(),
 		Registrations: db.Registrations(), // the example
 		Log:           log,
 		Disk:          os.DirFS("."),
@@ -53,34 +55,22 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	if err != nil {
 		return err
 	}
-	stopControl := admit(settings.Database, control.NewDirect(people, db, db.Accounts(), settings.Origin), log)
+	failed, stopRunning := runEngine(db)
+	defer stopRunning()
+	stopControl := admit(settings.Database, control.NewDirect(people, db.Sessions(), db.Events(), settings.Origin), log)
 	defer stopControl()
 	log.Info("listening", "addr", ln.Addr().String(), "origin", settings.Origin, "dev", settings.Dev)
 
 	// Return the memory of the start-up to the system.
 	go debug.FreeOSMemory()
 
-	sweeping, stopSweep := context.WithCancel(ctx)
-	swept := make(chan struct{})
-	go func() {
-		defer close(swept)
-		db.Sweep(sweeping, func(removed int, err error) {
-			if err != nil {
-				log.Error("sweep", "removed", removed, "error", err)
-				return
-			}
-			log.Info("sweep", "removed", removed)
-		})
-	}()
-	defer func() { stopSweep(); <-swept }()
-
 	served := make(chan error, 1)
 	go func() { served <- site.Serve(ln) }()
-	var damaged error
+	var failure error
 	select {
 	case err := <-served:
 		return err
-	case damaged = <-db.Damaged():
+	case failure = <-failed:
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
@@ -89,7 +79,7 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	err = site.Shutdown(ending)
 	// Shutdown does not close the listener if the signal came before Serve had it.
 	ln.Close()
-	return errors.Join(damaged, err, <-served)
+	return errors.Join(failure, err, <-served)
 }
 
 // admit accepts the operator's commands until stop is called. The server runs even

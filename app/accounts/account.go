@@ -15,7 +15,8 @@ type Account struct {
 	Disabled        bool
 	Created         time.Time
 	LastLogin       time.Time
-	PasswordChanged time.Time // also the version of the password, see Store
+	PasswordChanged time.Time
+	PasswordVersion uint64 // tells its passwords apart, see Store
 }
 
 // String returns the name, so that an account that is printed by mistake does

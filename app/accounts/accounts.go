@@ -36,7 +36,7 @@ type Accounts struct {
 }
 
 // New checks the settings and reads the store's key. A nil clock is time.Now.
-func New(store Store, settings Settings, clock func() time.Time) (*Accounts, error) {
+func New(ctx context.Context, store Store, settings Settings, clock func() time.Time) (*Accounts, error) {
 	if clock == nil {
 		clock = time.Now
 	}
@@ -61,7 +61,7 @@ func New(store Store, settings Settings, clock func() time.Time) (*Accounts, err
 	case s.Hashes < 0 || s.HashWait < 0 || s.SignUps < 0 || s.SignUps > 3600:
 		return nil, errors.New("accounts: a limit is out of bounds")
 	}
-	secret, err := store.Key()
+	secret, err := store.Key(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("accounts: key: %w", err)
 	}
@@ -77,8 +77,9 @@ func New(store Store, settings Settings, clock func() time.Time) (*Accounts, err
 	}, nil
 }
 
-// now is the time as a store keeps it.
-func (s *Accounts) now() time.Time { return s.clock().UTC().Round(0) }
+// now is the time as a store keeps it, so that what is written equals what is read
+// back.
+func (s *Accounts) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
 
 // checkPassword applies the rules for a password that is chosen, at its turn:
 // guessing takes milliseconds, and anybody may ask for it.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"latchkey/app/accounts"
+	"latchkey/app/accounts/storetest"
 )
 
 const (
@@ -32,6 +33,9 @@ func (c *clock) Now() time.Time {
 	defer c.mu.Unlock()
 	return c.now
 }
+
+// Stored returns the time as a store keeps it.
+func (c *clock) Stored() time.Time { return c.Now().UTC().Truncate(time.Microsecond) }
 
 func (c *clock) Add(d time.Duration) {
 	c.mu.Lock()
@@ -54,7 +58,7 @@ func serve(t testing.TB, store accounts.Store, now *clock, change ...func(*accou
 	for _, f := range change {
 		f(&settings)
 	}
-	s, err := accounts.New(store, settings, now.Now)
+	s, err := accounts.New(t.Context(), storetest.Strict(t, store), settings, now.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,11 +101,11 @@ func TestNew(t *testing.T) {
 		{MinPassword: 7}, {MinPassword: -1}, {MinPassword: 129}, {Cost: accounts.Cost{Memory: 64}},
 		{Cost: accounts.Cost{Memory: 1 << 20, Passes: 1, Lanes: 1}}, {Hashes: -1}, {HashWait: -1}, {SignUps: -1},
 	} {
-		if _, err := accounts.New(newMemory(), settings, nil); err == nil {
+		if _, err := accounts.New(t.Context(), newMemory(), settings, nil); err == nil {
 			t.Errorf("%+v: no error", settings)
 		}
 	}
-	if _, err := accounts.New(newMemory(), accounts.Settings{}, nil); err != nil {
+	if _, err := accounts.New(t.Context(), newMemory(), accounts.Settings{}, nil); err != nil {
 		t.Errorf("zero settings: %v", err)
 	}
 }
@@ -121,7 +125,7 @@ func TestAccountPrinted(t *testing.T) {
 func TestSignUpAndLogIn(t *testing.T) {
 	s, store, now := open(t)
 	a := signUp(t, s, " Alice ")
-	if a.Name.String() != "Alice" || a.Admin || a.Disabled || !a.Created.Equal(now.Now()) || a.Created.Location() != time.UTC || a.ID == (accounts.ID{}) {
+	if a.Name.String() != "Alice" || a.Admin || a.Disabled || !a.Created.Equal(now.Stored()) || a.Created.Location() != time.UTC || a.ID == (accounts.ID{}) {
 		t.Errorf("signed up: %#v", a)
 	}
 	if !strings.HasPrefix(a.Hash, "$argon2id$v=19$m=64,t=1,p=1$") {
@@ -129,10 +133,10 @@ func TestSignUpAndLogIn(t *testing.T) {
 	}
 	now.Add(time.Hour)
 	got, err := logIn(t, s, "ALICE", good)
-	if err != nil || got.ID != a.ID || !got.LastLogin.Equal(now.Now()) || !got.PasswordChanged.Equal(a.PasswordChanged) {
+	if err != nil || got.ID != a.ID || !got.LastLogin.Equal(now.Stored()) || !got.PasswordChanged.Equal(a.PasswordChanged) {
 		t.Errorf("logged in: %#v, %v", got, err)
 	}
-	if kept, _ := store.ByID(a.ID); kept != got {
+	if kept, _ := store.ByID(t.Context(), a.ID); kept != got {
 		t.Errorf("on file: %#v, want %#v", kept, got)
 	}
 	id, err := accounts.ParseID(a.ID.String())
@@ -300,22 +304,25 @@ type changing struct {
 	before func()
 }
 
-func (c changing) LoggedIn(a accounts.Account, at time.Time, rehash string) (accounts.Account, error) {
+func (c changing) LoggedIn(ctx context.Context, a accounts.Account, at time.Time, rehash string) (accounts.Account, error) {
 	c.before()
-	return c.memory.LoggedIn(a, at, rehash)
+	return c.memory.LoggedIn(ctx, a, at, rehash)
 }
 
-func (c changing) SetPassword(a accounts.Account, hash string, at time.Time) (accounts.Account, error) {
+func (c changing) SetPassword(ctx context.Context, a accounts.Account, hash string, at time.Time) (accounts.Account, error) {
 	c.before()
-	return c.memory.SetPassword(a, hash, at)
+	return c.memory.SetPassword(ctx, a, hash, at)
 }
 
 // ASVS 15.4.2.
 func TestChangedMeanwhile(t *testing.T) {
 	for what, change := range map[string]func(*memory, accounts.Account) error{
-		"disabled": func(m *memory, a accounts.Account) error { return m.SetDisabled(a.ID, true) },
-		"deleted":  func(m *memory, a accounts.Account) error { return m.Delete(a.ID) },
-		"changed":  func(m *memory, a accounts.Account) error { _, err := m.SetPassword(a, "x", a.Created); return err },
+		"disabled": func(m *memory, a accounts.Account) error { return m.SetDisabled(t.Context(), a.ID, true) },
+		"deleted":  func(m *memory, a accounts.Account) error { return m.Delete(t.Context(), a.ID) },
+		"changed": func(m *memory, a accounts.Account) error {
+			_, err := m.SetPassword(t.Context(), a, "x", a.Created)
+			return err
+		},
 	} {
 		plain, store, now := open(t)
 		a := signUp(t, plain, "alice")
@@ -329,7 +336,7 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 	plain, store, now := open(t)
 	a := signUp(t, plain, "alice")
-	s := serve(t, changing{store, func() { store.SetPassword(a, "x", a.Created) }}, now)
+	s := serve(t, changing{store, func() { store.SetPassword(t.Context(), a, "x", a.Created) }}, now)
 	_, err := s.ChangePassword(t.Context(), a.ID, good, another, home)
 	refused(t, "change", err, accounts.Wrong, wrongProof)
 }
@@ -464,18 +471,18 @@ func TestKnown(t *testing.T) {
 
 func TestLogInDev(t *testing.T) {
 	s, store, _ := open(t)
-	if _, err := s.LogInDev("alice"); err == nil || errors.As(err, new(*accounts.Error)) || len(store.accounts) != 0 {
+	if _, err := s.LogInDev(t.Context(), "alice"); err == nil || errors.As(err, new(*accounts.Error)) || len(store.accounts) != 0 {
 		t.Errorf("without Dev: %v, %d accounts", err, len(store.accounts))
 	}
 	s, store, _ = open(t, func(s *accounts.Settings) { s.Dev = true })
-	a, err := s.LogInDev("Alice")
+	a, err := s.LogInDev(t.Context(), "Alice")
 	if err != nil || a.Hash != "" || a.Admin {
 		t.Fatalf("%#v, %v", a, err)
 	}
-	if again, err := s.LogInDev("alice"); err != nil || again != a {
+	if again, err := s.LogInDev(t.Context(), "alice"); err != nil || again != a {
 		t.Errorf("again: %#v, %v", again, err)
 	}
-	_, err = s.LogInDev(" ")
+	_, err = s.LogInDev(t.Context(), " ")
 	refused(t, "no name", err, accounts.Invalid, "Please type a name.")
 
 	// Without a password one still proves oneself, with nothing.
@@ -488,16 +495,16 @@ func TestLogInDev(t *testing.T) {
 	_, err = logIn(t, s, "alice", "")
 	refused(t, "the other way in", err, accounts.Wrong, wrong)
 
-	if err := s.SetDisabled(a.ID, true); err != nil {
+	if err := s.SetDisabled(t.Context(), a.ID, true); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.LogInDev("alice")
+	_, err = s.LogInDev(t.Context(), "alice")
 	refused(t, "disabled", err, accounts.Wrong, wrong)
 
 	var done sync.WaitGroup
 	for range 8 {
 		done.Go(func() {
-			if _, err := s.LogInDev("carol"); err != nil {
+			if _, err := s.LogInDev(t.Context(), "carol"); err != nil {
 				t.Error(err)
 			}
 		})

@@ -22,17 +22,17 @@ func (s *Accounts) AddWithPassword(ctx context.Context, name, password string, a
 		return Account{}, err
 	}
 	// Create decides; asking first saves the hash.
-	if _, err := s.store.ByName(n.Folded()); err == nil {
+	if _, err := s.store.ByName(ctx, n.Folded()); err == nil {
 		return Account{}, ErrTaken
 	} else if !errors.Is(err, ErrNotFound) {
 		return Account{}, fmt.Errorf("accounts: add: %w", err)
 	}
 	a := s.newAccount(n)
-	a.Admin, a.PasswordChanged = admin, a.Created
+	a.Admin, a.PasswordChanged, a.PasswordVersion = admin, a.Created, firstPassword
 	if a.Hash, err = s.hash(ctx, chosen); err != nil {
 		return Account{}, err
 	}
-	if err := s.store.Create(a); err != nil {
+	if err := s.store.Create(ctx, a); err != nil {
 		return Account{}, fmt.Errorf("accounts: add: %w", err)
 	}
 	return a, nil
@@ -42,16 +42,16 @@ func (s *Accounts) AddWithPassword(ctx context.Context, name, password string, a
 // returns the secret with which its owner chooses one, as StartReset does. Until
 // then nobody can log in to it. The refusals are Invalid for the name, and
 // ErrTaken.
-func (s *Accounts) AddWithReset(name string, admin bool) (a Account, secret string, err error) {
+func (s *Accounts) AddWithReset(ctx context.Context, name string, admin bool) (a Account, secret string, err error) {
 	n, err := ParseName(name)
 	if err != nil {
 		return Account{}, "", err
 	}
 	a = s.newAccount(n)
 	a.Admin = admin
-	if err := s.store.Create(a); err != nil {
+	if err := s.store.Create(ctx, a); err != nil {
 		return Account{}, "", fmt.Errorf("accounts: add: %w", err)
 	}
-	secret, err = s.StartReset(a.ID)
+	secret, err = s.StartReset(ctx, a.ID)
 	return a, secret, err
 }

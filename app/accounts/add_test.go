@@ -13,7 +13,7 @@ import (
 func newForAdding(t *testing.T) (*accounts.Accounts, *memory) {
 	t.Helper()
 	store := newMemory()
-	s, err := accounts.New(store, accounts.Settings{Title: "Bookshop", Cost: accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}, SignUps: 1}, nil)
+	s, err := accounts.New(t.Context(), store, accounts.Settings{Title: "Bookshop", Cost: accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}, SignUps: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestAddWithPasswordRefused(t *testing.T) {
 func TestAddWithReset(t *testing.T) {
 	s, store := newForAdding(t)
 	ctx := context.Background()
-	a, secret, err := s.AddWithReset("Ann", true)
+	a, secret, err := s.AddWithReset(t.Context(), "Ann", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,10 +79,10 @@ func TestAddWithReset(t *testing.T) {
 	if changed, err := s.Reset(ctx, secret, goodPassword); err != nil || changed.ID != a.ID || !changed.Admin {
 		t.Errorf("%#v, %v", changed, err)
 	}
-	if _, _, err := s.AddWithReset("ANN", false); !errors.Is(err, accounts.ErrTaken) {
+	if _, _, err := s.AddWithReset(t.Context(), "ANN", false); !errors.Is(err, accounts.ErrTaken) {
 		t.Errorf("a name that is taken: %v", err)
 	}
-	if _, _, err := s.AddWithReset("a\x1bb", false); err == nil {
+	if _, _, err := s.AddWithReset(t.Context(), "a\x1bb", false); err == nil {
 		t.Error("a name with a control character is taken")
 	}
 	if n := len(store.accounts); n != 1 {

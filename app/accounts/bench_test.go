@@ -15,7 +15,7 @@ import (
 // The ratios of the medians should be 1.
 func BenchmarkUnknownName(b *testing.B) {
 	store := newMemory()
-	s, err := accounts.New(store, accounts.Settings{}, nil)
+	s, err := accounts.New(b.Context(), store, accounts.Settings{}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func BenchmarkUnknownName(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := s.SetDisabled(a.ID, kind == "disabled"); err != nil {
+				if err := s.SetDisabled(b.Context(), a.ID, kind == "disabled"); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,6 +1,9 @@
 package accounts
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Event is something that happened to an account and that its owner should know
 // of: a login, a failure against its name, another password, a session ended.
@@ -21,9 +24,12 @@ const (
 	EventResetLink     = "reset link by the administration"
 )
 
+// EventTime returns a time as events have it.
+func EventTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
 // ByAdministration returns the event of one of these, done to an account now.
 func ByAdministration(id ID, what string) Event {
-	return Event{Account: id, At: time.Now(), What: what, Outcome: "done"}
+	return Event{Account: id, At: EventTime(time.Now()), What: what, Outcome: "done"}
 }
 
 const (
@@ -33,13 +39,16 @@ const (
 	EventsFor = 90 * day
 )
 
-// EventStore keeps the events of accounts: EventsKept of each, for EventsFor, and
-// not longer than the account.
+// EventStore keeps the events of accounts: EventsKept of each, the newest, for
+// EventsFor, and not longer than the account. Package storetest holds the tests
+// that every event store must pass.
 type EventStore interface {
-	// Note keeps an event. It does not wait for the disk: whether a name exists
-	// must not show in how long a refusal takes. One of an account that is not
-	// there is dropped.
-	Note(Event)
-	// Events returns the events of an account, the newest first.
-	Events(ID) ([]Event, error)
+	// Note keeps an event. It does not wait until that is durable: whether a name
+	// exists must not show in how long a refusal takes. A loss of power may cost
+	// the events of the last second. One of an account that is not there is
+	// dropped.
+	Note(ctx context.Context, e Event)
+	// Events returns the events of an account, the newest first; of those of one
+	// millisecond, the one noted last first.
+	Events(ctx context.Context, id ID) ([]Event, error)
 }

@@ -49,6 +49,6 @@ func (s *Accounts) knownMAC(a Account, issued time.Time) []byte {
 	mac.Write([]byte("latchkey known browser 1\n")) // apart from other uses of the key
 	mac.Write(a.ID[:])
 	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(issued.UnixNano())))
-	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(a.PasswordChanged.UnixNano())))
+	mac.Write(binary.BigEndian.AppendUint64(nil, a.PasswordVersion))
 	return mac.Sum(nil)
 }

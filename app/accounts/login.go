@@ -2,6 +2,8 @@ package accounts
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -22,10 +24,10 @@ type Attempt struct {
 //
 // The account may have changed once LogIn has returned. Whoever begins a session
 // must check, in the transaction that does so, that the account is there, not
-// disabled, and has the PasswordChanged that was returned.
+// disabled, and has the PasswordVersion that was returned.
 func (s *Accounts) LogIn(ctx context.Context, attempt Attempt) (Account, error) {
 	folded := foldedOrNot(attempt.Name)
-	a, err := s.store.ByName(folded)
+	a, err := s.store.ByName(ctx, folded)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Account{}, fmt.Errorf("accounts: log in: %w", err)
 	}
@@ -45,7 +47,7 @@ func (s *Accounts) LogIn(ctx context.Context, attempt Attempt) (Account, error) 
 	if !proved {
 		return Account{}, errWrongLogIn
 	}
-	now, err := s.store.LoggedIn(a, s.now(), rehash)
+	now, err := s.store.LoggedIn(ctx, a, s.now(), rehash)
 	switch {
 	case errors.Is(err, ErrChanged), errors.Is(err, ErrNotFound):
 		return Account{}, errWrongLogIn
@@ -57,12 +59,15 @@ func (s *Accounts) LogIn(ctx context.Context, attempt Attempt) (Account, error) 
 	return now, nil
 }
 
-// foldedOrNot returns a form that no account has for what is not a name: a
-// folded name has no control character.
+// foldedOrNot returns the folded form of a name. For anything else it returns a
+// form that no account can have, because a folded name does not begin with a
+// space. That form is short valid text, and differs for each text that was typed,
+// so that the throttle tells them apart.
 func foldedOrNot(typed string) string {
 	name, err := ParseName(typed)
 	if err != nil {
-		return "\x00" + typed
+		sum := sha256.Sum256([]byte(typed))
+		return " " + hex.EncodeToString(sum[:16])
 	}
 	return name.Folded()
 }
@@ -70,7 +75,7 @@ func foldedOrNot(typed string) string {
 // LogInDev returns the account of that name without a password, and makes it if
 // there is none. It is for one's own machine: a fault unless Settings.Dev is
 // set. It does not note the time of the login, so that it costs one read.
-func (s *Accounts) LogInDev(name string) (Account, error) {
+func (s *Accounts) LogInDev(ctx context.Context, name string) (Account, error) {
 	if !s.dev {
 		return Account{}, errors.New("accounts: log in without a password: not in dev")
 	}
@@ -78,11 +83,11 @@ func (s *Accounts) LogInDev(name string) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := s.store.ByName(n.Folded())
+	a, err := s.store.ByName(ctx, n.Folded())
 	if errors.Is(err, ErrNotFound) {
 		a = s.newAccount(n)
-		if err = s.store.Create(a); errors.Is(err, ErrTaken) {
-			a, err = s.store.ByName(n.Folded()) // somebody was quicker
+		if err = s.store.Create(ctx, a); errors.Is(err, ErrTaken) {
+			a, err = s.store.ByName(ctx, n.Folded()) // somebody was quicker
 		}
 	}
 	switch {

@@ -1,6 +1,7 @@
 package accounts_test
 
 import (
+	"context"
 	"crypto/rand"
 	"slices"
 	"strings"
@@ -38,9 +39,12 @@ func TestStore(t *testing.T) {
 	storetest.Test(t, func(*testing.T) accounts.Store { return newMemory() })
 }
 
-func (m *memory) Key() ([32]byte, error) { return m.key, nil }
+func (m *memory) Key(context.Context) ([32]byte, error) { return m.key, nil }
 
-func (m *memory) Create(a accounts.Account) error {
+func (m *memory) Create(ctx context.Context, a accounts.Account) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fault != nil {
@@ -53,7 +57,7 @@ func (m *memory) Create(a accounts.Account) error {
 	return nil
 }
 
-func (m *memory) ByID(id accounts.ID) (accounts.Account, error) {
+func (m *memory) ByID(ctx context.Context, id accounts.ID) (accounts.Account, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.byID(id)
@@ -67,7 +71,7 @@ func (m *memory) byID(id accounts.ID) (accounts.Account, error) {
 	return a, nil
 }
 
-func (m *memory) ByName(folded string) (accounts.Account, error) {
+func (m *memory) ByName(ctx context.Context, folded string) (accounts.Account, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.byName(folded)
@@ -82,7 +86,7 @@ func (m *memory) byName(folded string) (accounts.Account, error) {
 	return accounts.Account{}, accounts.ErrNotFound
 }
 
-func (m *memory) List(prefix, after string, limit int) ([]accounts.Account, error) {
+func (m *memory) List(ctx context.Context, prefix, after string, limit int) ([]accounts.Account, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var found []accounts.Account
@@ -99,13 +103,16 @@ func (m *memory) List(prefix, after string, limit int) ([]accounts.Account, erro
 // password changed.
 func (m *memory) current(read accounts.Account) (accounts.Account, error) {
 	a, err := m.byID(read.ID)
-	if err == nil && !a.PasswordChanged.Equal(read.PasswordChanged) {
+	if err == nil && a.PasswordVersion != read.PasswordVersion {
 		return accounts.Account{}, accounts.ErrChanged
 	}
 	return a, err
 }
 
-func (m *memory) LoggedIn(read accounts.Account, at time.Time, rehash string) (accounts.Account, error) {
+func (m *memory) LoggedIn(ctx context.Context, read accounts.Account, at time.Time, rehash string) (accounts.Account, error) {
+	if err := ctx.Err(); err != nil {
+		return accounts.Account{}, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a, err := m.current(read)
@@ -125,7 +132,10 @@ func (m *memory) LoggedIn(read accounts.Account, at time.Time, rehash string) (a
 	return a, nil
 }
 
-func (m *memory) SetPassword(read accounts.Account, hash string, at time.Time) (accounts.Account, error) {
+func (m *memory) SetPassword(ctx context.Context, read accounts.Account, hash string, at time.Time) (accounts.Account, error) {
+	if err := ctx.Err(); err != nil {
+		return accounts.Account{}, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a, err := m.current(read)
@@ -136,10 +146,8 @@ func (m *memory) SetPassword(read accounts.Account, hash string, at time.Time) (
 }
 
 func (m *memory) setPassword(a accounts.Account, hash string, at time.Time) accounts.Account {
-	if !at.After(a.PasswordChanged) {
-		at = a.PasswordChanged.Add(1)
-	}
 	a.Hash, a.PasswordChanged = hash, at
+	a.PasswordVersion++
 	m.accounts[a.ID] = a
 	delete(m.resets, a.ID)
 	return a
@@ -174,19 +182,28 @@ func (m *memory) change(id accounts.ID, f func(*accounts.Account)) error {
 
 func enabledAdmin(a accounts.Account) bool { return a.Admin && !a.Disabled }
 
-func (m *memory) SetAdmin(id accounts.ID, admin bool) error {
+func (m *memory) SetAdmin(ctx context.Context, id accounts.ID, admin bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.change(id, func(a *accounts.Account) { a.Admin = admin })
 }
 
-func (m *memory) SetDisabled(id accounts.ID, disabled bool) error {
+func (m *memory) SetDisabled(ctx context.Context, id accounts.ID, disabled bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.change(id, func(a *accounts.Account) { a.Disabled = disabled })
 }
 
-func (m *memory) Delete(id accounts.ID) error {
+func (m *memory) Delete(ctx context.Context, id accounts.ID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.change(id, func(a *accounts.Account) { a.Disabled = true }); err != nil {
@@ -196,7 +213,10 @@ func (m *memory) Delete(id accounts.ID) error {
 	return nil
 }
 
-func (m *memory) StartReset(id accounts.ID, sum [32]byte, expires time.Time) error {
+func (m *memory) StartReset(ctx context.Context, id accounts.ID, sum [32]byte, expires time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, err := m.byID(id); err != nil {
@@ -206,7 +226,7 @@ func (m *memory) StartReset(id accounts.ID, sum [32]byte, expires time.Time) err
 	return nil
 }
 
-func (m *memory) ByReset(sum [32]byte, now time.Time) (accounts.Account, error) {
+func (m *memory) ByReset(ctx context.Context, sum [32]byte, now time.Time) (accounts.Account, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.byReset(sum, now)
@@ -221,7 +241,10 @@ func (m *memory) byReset(sum [32]byte, now time.Time) (accounts.Account, error) 
 	return accounts.Account{}, accounts.ErrReset
 }
 
-func (m *memory) Reset(sum [32]byte, hash string, at time.Time) (accounts.Account, error) {
+func (m *memory) Reset(ctx context.Context, sum [32]byte, hash string, at time.Time) (accounts.Account, error) {
+	if err := ctx.Err(); err != nil {
+		return accounts.Account{}, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a, err := m.byReset(sum, at)

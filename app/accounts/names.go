@@ -13,6 +13,10 @@ import (
 // MaxName is the longest name, in code points.
 const MaxName = 64
 
+// maxFolded is the longest folded name, in bytes. Normalisation may lengthen a
+// name: one U+FDFA becomes 18 code points.
+const maxFolded = 4 * MaxName * utf8.UTFMax
+
 // Name is what an account is called: shown as typed, compared folded. Only
 // ParseName makes one from text; StoredName is for stores.
 type Name struct {
@@ -47,8 +51,7 @@ func ParseName(typed string) (Name, error) {
 	if err != nil {
 		return Name{}, errNameCharacter
 	}
-	// Normalisation may lengthen (one U+FDFA becomes 18 code points); the
-	// folded form is a key on disk and stays small.
+	// The folded form is a key on disk and stays small, see maxFolded.
 	if utf8.RuneCountInString(folded) > 4*MaxName {
 		return Name{}, errNameLong
 	}

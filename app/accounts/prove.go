@@ -17,7 +17,7 @@ func (s *Accounts) Prove(ctx context.Context, id ID, password string, from netip
 }
 
 func (s *Accounts) proved(ctx context.Context, id ID, password string, from netip.Addr) (Account, error) {
-	a, err := s.store.ByID(id)
+	a, err := s.store.ByID(ctx, id)
 	if err != nil {
 		return Account{}, fmt.Errorf("accounts: prove: %w", err)
 	}
@@ -45,7 +45,7 @@ func (s *Accounts) proved(ctx context.Context, id ID, password string, from neti
 // returns the account as it is now. Its refusals are those of Prove, and Invalid
 // for the new password.
 func (s *Accounts) ChangePassword(ctx context.Context, id ID, old, chosen string, from netip.Addr) (Account, error) {
-	a, err := s.store.ByID(id)
+	a, err := s.store.ByID(ctx, id)
 	if err != nil {
 		return Account{}, fmt.Errorf("accounts: change password: %w", err)
 	}
@@ -64,7 +64,7 @@ func (s *Accounts) ChangePassword(ctx context.Context, id ID, old, chosen string
 	if err != nil {
 		return Account{}, err
 	}
-	a, err = s.store.SetPassword(a, hash, s.now())
+	a, err = s.store.SetPassword(ctx, a, hash, s.now())
 	switch {
 	case errors.Is(err, ErrChanged): // by another browser, since: the old one no longer fits
 		return Account{}, errWrongProof
@@ -85,5 +85,5 @@ func (s *Accounts) Delete(ctx context.Context, id ID, password string, from neti
 	if _, err := s.proved(ctx, id, password, from); err != nil {
 		return err
 	}
-	return s.Remove(id)
+	return s.Remove(ctx, id)
 }

@@ -32,7 +32,7 @@ func TestChangePassword(t *testing.T) {
 	}
 	now.Add(time.Minute)
 	changed, err := s.ChangePassword(t.Context(), a.ID, good, another, home)
-	if err != nil || !changed.PasswordChanged.Equal(now.Now()) {
+	if err != nil || !changed.PasswordChanged.Equal(now.Stored()) {
 		t.Fatalf("%#v, %v", changed, err)
 	}
 	if _, err := logIn(t, s, "alice", another); err != nil {

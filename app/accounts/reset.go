@@ -16,11 +16,11 @@ const ResetFor = time.Hour
 // once, within ResetFor. A former secret no longer works. The store keeps only
 // its SHA-256: 256 random bits need no slow hash. The account's password, if it
 // has one, works until then (ASVS 6.4.1, 6.4.6). The refusal is ErrNotFound.
-func (s *Accounts) StartReset(id ID) (secret string, err error) {
+func (s *Accounts) StartReset(ctx context.Context, id ID) (secret string, err error) {
 	var random [32]byte
 	rand.Read(random[:])
 	secret = base64.RawURLEncoding.EncodeToString(random[:])
-	if err := s.store.StartReset(id, sha256.Sum256([]byte(secret)), s.now().Add(ResetFor)); err != nil {
+	if err := s.store.StartReset(ctx, id, sha256.Sum256([]byte(secret)), s.now().Add(ResetFor)); err != nil {
 		return "", fmt.Errorf("accounts: start reset: %w", err)
 	}
 	return secret, nil
@@ -28,8 +28,8 @@ func (s *Accounts) StartReset(id ID) (secret string, err error) {
 
 // CheckReset returns the account whose password the secret may set, or ErrReset.
 // It uses nothing up.
-func (s *Accounts) CheckReset(secret string) (Account, error) {
-	a, err := s.store.ByReset(sha256.Sum256([]byte(secret)), s.now())
+func (s *Accounts) CheckReset(ctx context.Context, secret string) (Account, error) {
+	a, err := s.store.ByReset(ctx, sha256.Sum256([]byte(secret)), s.now())
 	if err != nil {
 		return Account{}, fmt.Errorf("accounts: check reset: %w", err)
 	}
@@ -41,7 +41,7 @@ func (s *Accounts) CheckReset(secret string) (Account, error) {
 // was. It returns the account as it is now, which may be logged in at once. The
 // refusals are ErrReset, Invalid for the password, and Busy.
 func (s *Accounts) Reset(ctx context.Context, secret, chosen string) (Account, error) {
-	a, err := s.CheckReset(secret) // before the costly work
+	a, err := s.CheckReset(ctx, secret) // before the costly work
 	if err != nil {
 		return Account{}, err
 	}
@@ -53,7 +53,7 @@ func (s *Accounts) Reset(ctx context.Context, secret, chosen string) (Account, e
 	if err != nil {
 		return Account{}, err
 	}
-	a, err = s.store.Reset(sha256.Sum256([]byte(secret)), hash, s.now())
+	a, err = s.store.Reset(ctx, sha256.Sum256([]byte(secret)), hash, s.now())
 	if err != nil {
 		return Account{}, fmt.Errorf("accounts: reset: %w", err)
 	}

@@ -25,7 +25,7 @@ func (s *Accounts) SignUp(ctx context.Context, name, password string, from netip
 		return Account{}, err
 	}
 	// Create decides; asking first saves the hash.
-	if _, err := s.store.ByName(n.Folded()); err == nil {
+	if _, err := s.store.ByName(ctx, n.Folded()); err == nil {
 		return Account{}, ErrTaken
 	} else if !errors.Is(err, ErrNotFound) {
 		try.undo()
@@ -36,13 +36,18 @@ func (s *Accounts) SignUp(ctx context.Context, name, password string, from netip
 		try.undo()
 		return Account{}, err
 	}
-	a.PasswordChanged, a.LastLogin = a.Created, a.Created
-	if err := s.store.Create(a); err != nil {
+	a.PasswordChanged, a.PasswordVersion, a.LastLogin = a.Created, firstPassword, a.Created
+	if err := s.store.Create(ctx, a); err != nil {
 		return Account{}, fmt.Errorf("accounts: sign up: %w", err)
 	}
 	return a, nil
 }
 
+// firstPassword is the PasswordVersion of an account that is made with a password.
+// Without one it has 0.
+const firstPassword = 1
+
+// newAccount returns an account without a password.
 func (s *Accounts) newAccount(n Name) Account {
 	return Account{ID: NewID(), Name: n, Created: s.now()}
 }

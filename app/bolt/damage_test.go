@@ -2,13 +2,11 @@ package bolt
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +15,9 @@ import (
 	"go.etcd.io/bbolt"
 
 	"latchkey/app/accounts"
+	"latchkey/app/internal/boltcheck"
+	"latchkey/app/internal/kv"
+	"latchkey/app/internal/store"
 	"latchkey/app/sessions"
 )
 
@@ -31,7 +32,7 @@ const (
 var harms = []struct {
 	name   string
 	do     func(r *rand.Rand, b []byte) []byte
-	forged bool // no disk does it: a leaf may get what leads to itself, which only a look at all pages finds
+	forged bool // no disk does it: a leaf may lead to itself, which only a verification of all pages finds
 }{
 	{"a flipped bit", func(r *rand.Rand, b []byte) []byte {
 		b[r.IntN(len(b))] ^= 1 << r.IntN(8)
@@ -81,49 +82,39 @@ var harms = []struct {
 func TestDamage(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	path := filepath.Join(t.TempDir(), "whole.db")
-	db, err := Open(path, longLimits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.Conn().NoSync = true
+	path := temp(t)
+	db := openAt(t, path, Options{})
+	db.kv.Bolt().NoSync = true
 	fill(t, db, damagedTown)
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, db.Close())
 	// The pages that were free until now are gone from the copy, so that the damage
 	// hits something.
 	compact(t, path)
 	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := readHead(bytes.NewReader(whole))
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole = whole[:h.pages*uint64(h.pageSize)]
+	must(t, err)
+	m, err := boltcheck.ReadMeta(bytes.NewReader(whole), int64(len(whole)))
+	must(t, err)
+	whole = whole[:m.Pages*uint64(m.PageSize)]
 	refused, found, hidden := 0, 0, 0
 	for i := range *variants {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
 		harm := harms[i%len(harms)]
-		// Every other round the file passes for a large one, whose leaves are looked at
+		// Every other round the file passes for a large one, whose leaves are verified
 		// while it is served already.
-		most := int64(lookAtMost)
+		var o Options
 		if i/len(harms)%2 == 1 {
-			most = 0
+			o.verifyFirst = 1
 			if harm.forged {
 				continue
 			}
 		}
-		path := filepath.Join(t.TempDir(), "damaged.db")
-		if err := os.WriteFile(path, harm.do(random, slices.Clone(whole)), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		path := t.TempDir() + "/damaged.db"
+		must(t, os.WriteFile(path, harm.do(random, slices.Clone(whole)), 0o600))
 		done := make(chan string, 1)
 		go func() {
 			defer close(done)
-			db, err := open(path, longLimits, most)
+			o.Limits = hour
+			db, err := Open(path, o)
 			if err != nil {
 				if refused++; strings.Contains(err.Error(), "\n") {
 					done <- fmt.Sprintf("not one line: %v", err)
@@ -131,7 +122,7 @@ func TestDamage(t *testing.T) {
 				return
 			}
 			defer db.Close()
-			faults, err := use(db)
+			faults, err := use(t, db)
 			switch {
 			case err != nil:
 				done <- err.Error()
@@ -146,7 +137,7 @@ func TestDamage(t *testing.T) {
 			if wrong != "" {
 				t.Errorf("variant %d, %s: %s", i, harm.name, wrong)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("variant %d, %s: it does not come back", i, harm.name)
 		}
 		os.Remove(path)
@@ -157,18 +148,94 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// harm flips a bit of what lies under a key, and returns what lies there then.
-func harm(t *testing.T, db *DB, bucket, k []byte) (harmed []byte) {
+func compact(t *testing.T, path string) {
 	t.Helper()
-	if err := db.Conn().Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucket)
-		harmed = bytes.Clone(b.Get(k))
-		harmed[len(harmed)-1] ^= 1
-		return b.Put(k, harmed)
-	}); err != nil {
-		t.Fatal(err)
+	from, err := bbolt.Open(path, 0o600, nil)
+	must(t, err)
+	to, err := bbolt.Open(path+".compact", 0o600, nil)
+	must(t, err)
+	must(t, bbolt.Compact(to, from, 0), to.Close(), from.Close(), os.Rename(path+".compact", path))
+}
+
+// errWrong is an answer that is not right.
+var errWrong = errors.New("a wrong answer")
+
+// use does with a file that fill made what a server does, and counts what could
+// not be read or written. An error is an answer that is not right.
+func use(t *testing.T, db *DB) (faults int, err error) {
+	db.kv.Bolt().NoSync = true
+	ctx := t.Context()
+	var wrong error
+	note := func(err error) {
+		if errors.Is(err, errWrong) {
+			wrong = err
+		}
+		if errors.Is(err, store.ErrDamaged) || err != nil && strings.Contains(err.Error(), "is damaged") {
+			faults++
+		}
 	}
-	return harmed
+	readAll := func() error {
+		for i := range 2 * damagedTown {
+			name := nameOf(i % damagedTown)
+			s, err := db.Sessions().Read(ctx, sessionKey(i))
+			note(err)
+			if err == nil && s.Name != name {
+				return fmt.Errorf("%w: session %d is of %q", errWrong, i, s.Name)
+			}
+			data, err := db.Sessions().Data(ctx, sessionKey(i))
+			note(err)
+			if err == nil && string(data) != name {
+				return fmt.Errorf("%w: session %d has %q", errWrong, i, data)
+			}
+		}
+		for i := range damagedTown {
+			a, err := db.Accounts().ByName(ctx, nameOf(i))
+			note(err)
+			if err != nil {
+				continue
+			}
+			if a.Name.Folded() != nameOf(i) || a.Hash != "hash" {
+				return fmt.Errorf("%w: the account of %q is %+v", errWrong, nameOf(i), a)
+			}
+			note(readRegistrations(t, db, a.ID))
+			live, err := db.Sessions().List(ctx, sessions.Account(a.ID), 100)
+			note(err)
+			for _, s := range live {
+				if accounts.ID(s.Account) != a.ID {
+					return fmt.Errorf("%w: a session of %q is %+v", errWrong, nameOf(i), s)
+				}
+			}
+			_, err = db.Events().Events(ctx, a.ID)
+			note(err)
+		}
+		return wrong
+	}
+	if err := readAll(); err != nil {
+		return faults, err
+	}
+	now := time.Now()
+	for i := range damagedTown {
+		a, err := db.Accounts().ByName(ctx, nameOf(i))
+		note(err)
+		if err != nil {
+			continue
+		}
+		switch i % 4 {
+		case 0:
+			note(db.Accounts().Delete(ctx, a.ID))
+		case 1:
+			note(db.Sessions().EndAll(ctx, sessions.Account(a.ID)))
+			note(begin(db, sessionKey(i), a, now))
+		case 2:
+			_, err := db.Accounts().SetPassword(ctx, a, "hash", now)
+			note(err)
+		case 3:
+			note(deleteRegistrations(t, db, a.ID))
+		}
+	}
+	_, err = db.kv.Sweep(ctx)
+	note(err)
+	return faults, readAll()
 }
 
 // A session has ended when its record, or that of its account, cannot be read,
@@ -176,183 +243,72 @@ func harm(t *testing.T, db *DB, bucket, k []byte) (harmed []byte) {
 //
 // ASVS 16.5.3
 func TestDamagedRecordsOpenNothing(t *testing.T) {
-	// Session i is of account i%3.
 	for name, test := range map[string]struct {
-		damage func(t *testing.T, db *DB, account accounts.ID) (bucket, k []byte)
-		ended  []int
+		place func(account accounts.ID) (bucket string, key []byte)
+		ended []int // session i is of account i%3
 	}{
-		"a session": {func(t *testing.T, db *DB, _ accounts.ID) ([]byte, []byte) {
-			k := sessions.KeyOf(sessionID(1))
+		"a session": {func(accounts.ID) (string, []byte) {
+			k := sessionKey(1)
 			return bucketSessions, k[:]
 		}, []int{1}},
-		"an account": {func(t *testing.T, db *DB, id accounts.ID) ([]byte, []byte) {
-			return bucketAccounts, id[:]
-		}, []int{1, 4}},
+		"an account": {func(id accounts.ID) (string, []byte) { return bucketAccounts, id[:] }, []int{1, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := town(t)
-			db, err := Open(path, longLimits)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			a, err := db.Accounts().ByName(FilledName(1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			bucket, k := test.damage(t, db, a.ID)
-			harmed := harm(t, db, bucket, k)
+			db := openAt(t, path, Options{})
+			ctx, s := t.Context(), db.Sessions()
+			a, err := db.Accounts().ByName(ctx, nameOf(1))
+			must(t, err)
+			bucket, key := test.place(a.ID)
+			var harmed []byte
+			update(t, db, func(tx *kv.Tx) error {
+				harmed = bytes.Clone(tx.Get(bucket, key))
+				harmed[len(harmed)-1] ^= 1
+				return tx.Bucket(bucket).Put(key, harmed)
+			})
 			for i := range 6 {
-				id := sessionID(i)
-				s, err := db.Read(id)
+				k := sessionKey(i)
+				got, err := s.Read(ctx, k)
 				if !slices.Contains(test.ended, i) {
-					if err != nil || s.Name != FilledName(i%3) {
-						t.Errorf("session %d: %+v, %v", i, s, err)
+					if err != nil || got.Name != nameOf(i%3) {
+						t.Errorf("session %d: %+v, %v", i, got, err)
 					}
 					continue
 				}
-				if s != (sessions.Session{}) || !errors.Is(err, sessions.ErrDamaged) || !errors.Is(err, sessions.ErrEnded) || !errors.Is(err, ErrDamaged) {
-					t.Errorf("session %d: %+v, %v", i, s, err)
+				if got != (sessions.Session{}) || !errors.Is(err, sessions.ErrDamaged) || !errors.Is(err, sessions.ErrEnded) || !errors.Is(err, store.ErrDamaged) {
+					t.Errorf("session %d: %+v, %v", i, got, err)
 				}
-				if data, err := db.Get(id); data != nil || err != nil {
+				if data, err := s.Data(ctx, k); data != nil || !errors.Is(err, sessions.ErrDamaged) {
 					t.Errorf("session %d has %q, %v", i, data, err)
 				}
-				if err := db.Change(id, []byte("x")); !errors.Is(err, sessions.ErrEnded) {
+				if err := s.Change(ctx, k, []byte("x")); !errors.Is(err, sessions.ErrEnded) {
 					t.Errorf("session %d is changed: %v", i, err)
 				}
-				if err := db.Rotate("other", id, time.Now()); !errors.Is(err, sessions.ErrEnded) {
+				if err := s.Rotate(ctx, keyOf("other"), k, time.Now()); !errors.Is(err, sessions.ErrEnded) {
 					t.Errorf("session %d gets another id: %v", i, err)
 				}
-				if err := db.Set(id, []byte("x"), 0); !errors.Is(err, ErrDamaged) {
-					t.Errorf("session %d is written over: %v", i, err)
-				}
-				if err := db.renew([]renewal{{sessions.KeyOf(id), time.Now().Add(time.Minute)}}); err != nil {
-					t.Error(err)
-				}
+				update(t, db, func(tx *kv.Tx) error { return db.renew(tx, []renewal{{k, time.Now().Add(time.Minute)}}) })
 			}
 			// Its other sessions are listed, if the account can be read.
-			list, err := db.List(sessions.Account(a.ID), 10)
+			list, err := s.List(ctx, sessions.Account(a.ID), 10)
 			if err != nil || len(list) != 2-len(test.ended) {
 				t.Errorf("%d sessions are listed, %v", len(list), err)
 			}
-			if _, err := db.Accounts().ByName(FilledName(1)); errors.Is(err, ErrDamaged) != (name == "an account") {
+			if _, err := db.Accounts().ByName(ctx, nameOf(1)); errors.Is(err, store.ErrDamaged) != (name == "an account") {
 				t.Errorf("the account: %v", err)
 			}
-			now := time.Now()
-			err = db.Begin("new", "", sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: now, Seen: now}, nil)
-			if (err != nil) != (name == "an account") {
+			if err := begin(db, keyOf("new"), a, time.Now()); (err != nil) != (name == "an account") {
 				t.Errorf("a login: %v", err)
 			}
-			if err := db.view(func(tx *bbolt.Tx) error {
-				if !bytes.Equal(tx.Bucket(bucket).Get(k), harmed) {
+			read(t, db, func(tx *kv.Tx) {
+				if !bytes.Equal(tx.Get(bucket, key), harmed) {
 					t.Error("the record is not as it was")
 				}
-				return nil
-			}); err != nil {
-				t.Error(err)
-			}
-			db.Close()
-			if r, err := Check(t.Context(), path); err != nil || r.Whole() {
+			})
+			must(t, db.Close())
+			if r, err := File(path).Check(ctx, nil); err != nil || r.OK() {
 				t.Errorf("the check: %+v, %v", r, err)
 			}
 		})
 	}
-}
-
-func compact(t *testing.T, path string) {
-	t.Helper()
-	from, err := bbolt.Open(path, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := bbolt.Open(path+".compact", 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(bbolt.Compact(to, from, 0), to.Close(), from.Close(), os.Rename(path+".compact", path)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-var longLimits = sessions.Limits{Idle: time.Hour, Lifetime: time.Hour}
-
-// errWrong is an answer that is not right.
-var errWrong = errors.New("a wrong answer")
-
-// use does with a file that fill made what a server does, and counts what could
-// not be read or written. An error is an answer that is not right.
-func use(db *DB) (faults int, err error) {
-	db.Conn().NoSync = true
-	var wrong error
-	note := func(err error) {
-		switch {
-		case errors.Is(err, errWrong):
-			wrong = err
-		case errors.Is(err, ErrDamaged), errors.Is(err, errDamaged):
-			faults++
-		}
-	}
-	read := func() error {
-		for i := range 2 * damagedTown {
-			name := FilledName(i % damagedTown)
-			s, err := db.Read(sessionID(i))
-			note(err)
-			if err == nil && s.Name != name {
-				return fmt.Errorf("session %d is of %q", i, s.Name)
-			}
-			data, err := db.Get(sessionID(i))
-			note(err)
-			if err == nil && data != nil && string(data) != name {
-				return fmt.Errorf("session %d has %q", i, data)
-			}
-		}
-		for i := range damagedTown {
-			a, err := db.Accounts().ByName(FilledName(i))
-			note(err)
-			if err != nil {
-				continue
-			}
-			if a.Name.Folded() != FilledName(i) || a.Hash != "hash" {
-				return fmt.Errorf("the account of %q: %+v", FilledName(i), a)
-			}
-			note(readRegistrations(db, a.ID))
-			live, err := db.List(sessions.Account(a.ID), 100)
-			note(err)
-			for _, s := range live {
-				if accounts.ID(s.Account) != a.ID {
-					return fmt.Errorf("a session of %q: %+v", FilledName(i), s)
-				}
-			}
-			_, err = db.Accounts().Events(a.ID)
-			note(err)
-		}
-		return wrong
-	}
-	if err := read(); err != nil {
-		return faults, err
-	}
-	now := time.Now()
-	for i := range damagedTown {
-		a, err := db.Accounts().ByName(FilledName(i))
-		note(err)
-		if err != nil {
-			continue
-		}
-		switch i % 4 {
-		case 0:
-			note(db.Accounts().Delete(a.ID))
-		case 1:
-			note(db.EndAll(sessions.Account(a.ID)))
-			s := sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: now, Seen: now}
-			note(db.Begin(sessionID(i), "", s, []byte(FilledName(i))))
-		case 2:
-			_, err := db.Accounts().SetPassword(a, "hash", now)
-			note(err)
-		case 3:
-			note(dropEachRegistration(db, a.ID))
-		}
-	}
-	_, err = db.sweep(context.Background())
-	note(err)
-	return faults, read()
 }

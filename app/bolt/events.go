@@ -2,92 +2,105 @@ package bolt
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"slices"
-
-	"go.etcd.io/bbolt"
+	"time"
 
 	"latchkey/app/accounts"
+	"latchkey/app/internal/kv"
+	"latchkey/app/internal/store"
 )
 
-var _ accounts.EventStore = Accounts{}
+// bucketEvents: account's id, milliseconds since 1970, a sequence number → sealed:
+// four texts.
+const (
+	bucketEvents = "events"
 
-// Note keeps an event, in a while.
-func (s Accounts) Note(e accounts.Event) { s.db.events.add(e) }
+	eventVersion = 1
+	eventKeySize = 16 + 8 + 8
+)
 
-// note writes events, and removes the oldest of an account that has too many.
-func (db *DB) note(events []accounts.Event) error {
-	events = newest(events, accounts.EventsKept)
-	return db.inSlices(len(events), func(tx *bbolt.Tx, from, to int) error {
-		b := tx.Bucket(bucketEvents)
-		noted := map[accounts.ID]bool{}
-		for _, e := range events[from:to] {
-			if tx.Bucket(bucketAccounts).Get(e.Account[:]) == nil {
-				continue
-			}
-			n, err := b.NextSequence() // tells events of one millisecond apart
-			if err != nil {
-				return err
-			}
-			k := binary.BigEndian.AppendUint64(bytes.Clone(e.Account[:]), uint64(e.At.UnixMilli()))
-			k = binary.BigEndian.AppendUint64(k, n)
-			if err := b.Put(k, encodeEvent(k, e)); err != nil {
-				return err
-			}
-			noted[e.Account] = true
-		}
-		for account := range noted {
-			if err := dropOldest(b, account[:], accounts.EventsKept); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
+type eventStore struct{ db *DB }
 
-// newest leaves the last keep events of each account, for the others would be
-// removed again at once.
-func newest(events []accounts.Event, keep int) []accounts.Event {
-	left := make([]accounts.Event, 0, len(events))
-	count := map[accounts.ID]int{}
-	for _, e := range slices.Backward(events) {
-		if count[e.Account]++; count[e.Account] <= keep {
-			left = append(left, e)
+var _ accounts.EventStore = eventStore{}
+
+func (s eventStore) Note(_ context.Context, e accounts.Event) { s.db.events.Add(e) }
+
+// noteEvents writes events and removes the oldest of an account that has too many.
+func (db *DB) noteEvents(tx *kv.Tx, events []accounts.Event) error {
+	b := tx.Bucket(bucketEvents)
+	noted := map[accounts.ID]bool{}
+	for _, e := range newestEvents(events, accounts.EventsKept) {
+		if tx.Get(bucketAccounts, e.Account[:]) == nil {
+			continue
 		}
+		n, err := b.NextSequence() // tells events of one millisecond apart
+		if err != nil {
+			return err
+		}
+		key := binary.BigEndian.AppendUint64(bytes.Clone(e.Account[:]), uint64(e.At.UnixMilli()))
+		key = binary.BigEndian.AppendUint64(key, n)
+		if err := b.Put(key, encodeEvent(key, e)); err != nil {
+			return err
+		}
+		noted[e.Account] = true
 	}
-	slices.Reverse(left)
-	return left
-}
-
-// dropOldest removes what lies under prefix but the last keep keys.
-func dropOldest(b *bbolt.Bucket, prefix []byte, keep int) error {
-	var keys [][]byte
-	c := b.Cursor()
-	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-		keys = append(keys, bytes.Clone(k))
-	}
-	for _, k := range keys[:max(0, len(keys)-keep)] {
-		if err := b.Delete(k); err != nil {
+	for id := range noted {
+		if err := dropOldestEvents(tx, kv.ID(id), accounts.EventsKept); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Events returns the events of an account, the newest first.
-func (s Accounts) Events(id accounts.ID) (events []accounts.Event, err error) {
-	oldest := s.db.now().Add(-accounts.EventsFor)
-	err = s.db.view(func(tx *bbolt.Tx) error {
+// newestEvents returns the last keep events of each account: the others would be
+// removed again at once.
+func newestEvents(events []accounts.Event, keep int) []accounts.Event {
+	kept := make([]accounts.Event, 0, len(events))
+	count := map[accounts.ID]int{}
+	for _, e := range slices.Backward(events) {
+		if count[e.Account]++; count[e.Account] <= keep {
+			kept = append(kept, e)
+		}
+	}
+	slices.Reverse(kept)
+	return kept
+}
+
+// dropOldestEvents removes the events of an account but the last keep.
+func dropOldestEvents(tx *kv.Tx, id kv.ID, keep int) error {
+	b := tx.Bucket(bucketEvents)
+	var keys [][]byte
+	c := b.Cursor()
+	for key, _ := c.Seek(id[:]); bytes.HasPrefix(key, id[:]); key, _ = c.Next() {
+		keys = append(keys, bytes.Clone(key))
+	}
+	for _, key := range keys[:max(0, len(keys)-keep)] {
+		if err := b.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dropEvents(tx *kv.Tx, id kv.ID) error { return dropOldestEvents(tx, id, 0) }
+
+func dropEvent(tx *kv.Tx, key []byte) error { return tx.Bucket(bucketEvents).Delete(key) }
+
+func (s eventStore) Events(ctx context.Context, id accounts.ID) (events []accounts.Event, err error) {
+	err = s.db.kv.View(ctx, func(tx *kv.Tx) error {
 		c := tx.Bucket(bucketEvents).Cursor()
-		for k, value := c.Seek(id[:]); bytes.HasPrefix(k, id[:]); k, value = c.Next() {
-			e, err := decodeEvent(k, value)
+		for key, record := c.Seek(id[:]); bytes.HasPrefix(key, id[:]); key, record = c.Next() {
+			if s.db.eventExpired(key, record) {
+				continue
+			}
+			e, err := decodeEvent(key, record)
 			if err != nil {
 				return err
 			}
-			if e.At.After(oldest) {
-				events = append(events, e)
-			}
+			events = append(events, e)
 		}
 		return nil
 	})
@@ -95,32 +108,24 @@ func (s Accounts) Events(id accounts.ID) (events []accounts.Event, err error) {
 	return events, err
 }
 
-const eventKey = 16 + 8 + 8 // account's id, milliseconds since 1970, a number
-
-// encodeEvent returns e as bytes to keep under key, which holds the account and
-// the time: version and checksum as in record, then four texts, each after its
-// length in two bytes.
 func encodeEvent(key []byte, e accounts.Event) []byte {
-	b := make([]byte, 5)
+	b := make([]byte, kv.SealSize)
 	for _, text := range []string{e.What, e.Outcome, e.Agent, e.Address} {
-		b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
-		b = append(b, text...)
+		b = appendText(b, text)
 	}
-	return seal(key, b)
+	return kv.Seal(eventVersion, key, b)
 }
 
-// decodeEvent reads what encodeEvent wrote.
-func decodeEvent(key, value []byte) (accounts.Event, error) {
-	if err := whole("an event", key, value, 5); err != nil {
-		return accounts.Event{}, err
+func decodeEvent(key, record []byte) (e accounts.Event, err error) {
+	rest, err := kv.Unseal("an event", eventVersion, key, record)
+	if err == nil && len(key) != eventKeySize {
+		err = fmt.Errorf("%w: an event with a wrong key", store.ErrDamaged)
 	}
-	if len(key) != eventKey {
-		return accounts.Event{}, errors.Join(ErrDamaged, errors.New("an event with a wrong key"))
+	if err != nil {
+		return e, err
 	}
-	e := accounts.Event{Account: accounts.ID(key[:16]), At: fromMilliseconds(key[16:])}
-	rest := value[5:]
+	e.Account, e.At = accounts.ID(key), fromMilliseconds(key[16:])
 	for _, text := range []*string{&e.What, &e.Outcome, &e.Agent, &e.Address} {
-		var err error
 		if *text, rest, err = nextText(rest); err != nil {
 			return accounts.Event{}, err
 		}
@@ -128,7 +133,10 @@ func decodeEvent(key, value []byte) (accounts.Event, error) {
 	return e, nil
 }
 
-// oldEvent reports whether the event under k has been kept long enough.
-func (db *DB) oldEvent(k, _ []byte) bool {
-	return len(k) == eventKey && fromMilliseconds(k[16:]).Before(db.now().Add(-accounts.EventsFor))
+func (db *DB) eventExpired(key, _ []byte) bool {
+	return len(key) == eventKeySize && !fromMilliseconds(key[16:]).After(db.now().Add(-accounts.EventsFor))
+}
+
+func fromMilliseconds(b []byte) time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC()
 }

@@ -15,9 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"latchkey/app/accounts"
+	"latchkey/app/internal/kv"
 	"latchkey/app/sessions"
 )
 
@@ -35,11 +34,8 @@ func BenchmarkSweep(b *testing.B) {
 	n := *sessionCount
 	path := filepath.Join(b.TempDir(), "x.db")
 	const day = 24 * time.Hour // longer than all of this takes
-	db, err := Open(path, sessions.Limits{Idle: day, Lifetime: day})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { db.Close() })
+	db := openAt(b, path, Options{Limits: sessions.Limits{Idle: day, Lifetime: day}})
+	var err error
 	began := time.Now()
 	fillSessions(b, db, n)
 	load := newVisitors(b, db)
@@ -54,7 +50,7 @@ func BenchmarkSweep(b *testing.B) {
 	go func() {
 		defer close(swept)
 		defer stop()
-		if removed, err = db.sweep(sweeping); err != nil {
+		if removed, err = db.kv.Sweep(sweeping); err != nil {
 			b.Error(err)
 		}
 	}()
@@ -105,8 +101,9 @@ func spread(i, n int) []byte {
 // fillSessions keeps n sessions of a tenth as many accounts, every other one
 // expired, in the order of their keys and in few transactions.
 func fillSessions(b *testing.B, db *DB, n int) {
-	db.Conn().NoSync = true
-	defer func() { db.Conn().NoSync = false; db.Conn().Sync() }()
+	file := db.kv.Bolt()
+	file.NoSync = true
+	defer func() { file.NoSync = false; file.Sync() }()
 	people := max(1, n/10)
 	id := func(i int) (id accounts.ID) { copy(id[:], spread(i, people)); return id }
 	key := func(i int) []byte {
@@ -115,9 +112,9 @@ func fillSessions(b *testing.B, db *DB, n int) {
 		return append(made[2:], sum[:]...)
 	}
 	now := time.Now()
-	each := func(n int, put func(tx *bbolt.Tx, i int) error) {
+	each := func(n int, put func(tx *kv.Tx, i int) error) {
 		for first := 0; first < n; first += 200_000 {
-			err := db.Conn().Update(func(tx *bbolt.Tx) error {
+			err := db.kv.Update(b.Context(), func(tx *kv.Tx) error {
 				for i := first; i < min(n, first+200_000); i++ {
 					if err := put(tx, i); err != nil {
 						return err
@@ -130,49 +127,44 @@ func fillSessions(b *testing.B, db *DB, n int) {
 			}
 		}
 	}
-	each(people, func(tx *bbolt.Tx, i int) error {
-		name := FilledName(i)
-		a := accounts.Account{ID: id(i), Name: accounts.StoredName(name, name), Created: now, PasswordChanged: now, Hash: "hash"}
+	each(people, func(tx *kv.Tx, i int) error {
+		name := nameOf(i)
+		a := accounts.Account{ID: id(i), Name: accounts.StoredName(name, name), Created: now, PasswordChanged: now, PasswordVersion: 1, Hash: "hash"}
 		owner := a.ID
 		return errors.Join(tx.Bucket(bucketNames).Put([]byte(name), owner[:]), putAccount(tx, a))
 	})
 	random := mathrand.New(mathrand.NewPCG(1, 2))
 	owners := make([]uint64, n) // account and session in one number, to be sorted
-	each(n, func(tx *bbolt.Tx, i int) error {
+	each(n, func(tx *kv.Tx, i int) error {
 		at := now
 		if i%2 == 0 {
 			at = now.Add(-48 * time.Hour)
 		}
 		owner := random.IntN(people)
 		owners[i] = uint64(owner)<<32 | uint64(i)
-		r := record{
+		r := sessionRecord{
 			Session: sessions.Session{
-				Account: sessions.Account(id(owner)), Password: now, Began: at, Seen: at, Proved: at,
+				Account: sessions.Account(id(owner)), PasswordVersion: 1, Began: at, Seen: at, Proved: at,
 				Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.17",
 			},
 			expires: at.Add(24 * time.Hour),
 			data:    make([]byte, 40),
 		}
 		k := key(i)
-		return putEncoded(tx, k, encode(k, r))
+		return putSession(tx, k, encodeSession(k, r))
 	})
 	end := key(n)
-	if err := db.Conn().Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketMeta).Put(keyEntered, seal(keyEntered, append(make([]byte, 5), end...)))
-	}); err != nil {
-		b.Fatal(err)
-	}
+	update(b, db, func(tx *kv.Tx) error { return putIndexedUpTo(tx, end) })
 	slices.Sort(owners)
-	each(n, func(tx *bbolt.Tx, i int) error {
-		owner := sessions.Account(id(int(owners[i] >> 32)))
-		return tx.Bucket(bucketOwned).Put(owned(owner[:], key(int(uint32(owners[i])))), []byte{1})
+	each(n, func(tx *kv.Tx, i int) error {
+		return putIndex(tx, kv.ID(id(int(owners[i]>>32))), key(int(uint32(owners[i]))))
 	})
 }
 
 // visitors ask for pages at a steady pace while others log in, as visitors do.
 type visitors struct {
-	db  *DB
-	ids []string
+	db   *DB
+	keys []sessions.Key
 }
 
 const (
@@ -189,12 +181,12 @@ func newVisitors(b *testing.B, db *DB) *visitors {
 	for range 50 {
 		group.Go(func() {
 			for range 100 {
-				id := sessions.NewID(time.Now())
-				if err := db.Begin(id, "", s, nil); err != nil {
+				k := keyOf(sessions.NewID(time.Now()))
+				if err := db.Sessions().Begin(b.Context(), k, sessions.Key{}, s, nil); err != nil {
 					b.Error(err)
 				}
 				mu.Lock()
-				r.ids = append(r.ids, id)
+				r.keys = append(r.keys, k)
 				mu.Unlock()
 			}
 		})
@@ -205,12 +197,12 @@ func newVisitors(b *testing.B, db *DB) *visitors {
 
 // someone returns a session of an account that is there.
 func someone(b *testing.B, db *DB) sessions.Session {
-	list, err := db.Accounts().List("", "", 1)
+	list, err := db.Accounts().List(b.Context(), "", "", 1)
 	if err != nil || len(list) == 0 {
 		b.Fatal(err)
 	}
 	now := time.Now()
-	return sessions.Session{Account: sessions.Account(list[0].ID), Password: list[0].PasswordChanged, Began: now, Seen: now}
+	return sessions.Session{Account: sessions.Account(list[0].ID), PasswordVersion: list[0].PasswordVersion, Began: now, Seen: now}
 }
 
 type spans struct{ p50, p99 time.Duration }
@@ -233,7 +225,7 @@ func (r *visitors) run(b *testing.B, ctx context.Context, most time.Duration) sp
 				case <-tick.C:
 				}
 				began := time.Now()
-				if _, err := r.db.Read(r.ids[random.IntN(len(r.ids))]); err != nil {
+				if _, err := r.db.Sessions().Read(ctx, r.keys[random.IntN(len(r.keys))]); err != nil && ctx.Err() == nil {
 					failed.Store(true)
 				}
 				all[i] = append(all[i], time.Since(began))
@@ -241,8 +233,14 @@ func (r *visitors) run(b *testing.B, ctx context.Context, most time.Duration) sp
 		})
 	}
 	group.Go(func() {
-		for rest(ctx, loginEvery) {
-			if err := r.db.Begin(sessions.NewID(time.Now()), "", s, nil); err != nil {
+		for tick := time.NewTicker(loginEvery); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			k := keyOf(sessions.NewID(time.Now()))
+			if err := r.db.Sessions().Begin(b.Context(), k, sessions.Key{}, s, nil); err != nil {
 				failed.Store(true)
 			}
 		}
@@ -268,14 +266,15 @@ func comeAndGo(b *testing.B, db *DB, n int) {
 	for range 100 {
 		group.Go(func() {
 			for range n / 100 {
-				if err := db.Begin(sessions.NewID(time.Now()), "", s, nil); err != nil {
+				k := keyOf(sessions.NewID(time.Now()))
+				if err := db.Sessions().Begin(b.Context(), k, sessions.Key{}, s, nil); err != nil {
 					b.Error(err)
 				}
 			}
 		})
 	}
 	group.Wait()
-	if _, err := db.sweep(b.Context()); err != nil {
+	if _, err := db.kv.Sweep(b.Context()); err != nil {
 		b.Error(err)
 	}
 }

@@ -369,16 +369,16 @@ func TestNonsense(t *testing.T) {
 func whole(t *testing.T) (*bolt.DB, *accounts.Accounts, map[string]control.Operator, *record) {
 	t.Helper()
 	database := filepath.Join(folder(t), "x.db")
-	db, err := bolt.Open(database, sessions.Limits{Idle: time.Hour, Lifetime: time.Hour})
+	db, err := bolt.Open(database, bolt.Options{Limits: sessions.Limits{Idle: time.Hour, Lifetime: time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	people, err := accounts.New(db.Accounts(), accounts.Settings{Cost: accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}}, nil)
+	people, err := accounts.New(t.Context(), db.Accounts(), accounts.Settings{Cost: accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	direct := control.NewDirect(people, db, db.Accounts(), "https://example.com")
+	direct := control.NewDirect(people, db.Sessions(), db.Events(), "https://example.com")
 	client, log := listen(t, database, direct)
 	return db, people, map[string]control.Operator{"direct": direct, "socket": client}, log
 }
@@ -411,7 +411,7 @@ func TestActions(t *testing.T) {
 				t.Errorf("%+v", made)
 			}
 			secret, found := strings.CutPrefix(made.Link, "https://example.com/reset/")
-			if a, err := people.CheckReset(secret); !found || err != nil || a.Name.String() != bob {
+			if a, err := people.CheckReset(t.Context(), secret); !found || err != nil || a.Name.String() != bob {
 				t.Errorf("link %s: %v, %v", made.Link, a, err)
 			}
 			refused(control.Request{Action: control.Add, Name: strings.ToUpper(ann), Password: password}, accounts.ErrTaken)
@@ -433,7 +433,7 @@ func TestActions(t *testing.T) {
 			}
 
 			again := do(control.Request{Action: control.Reset, Name: bob})
-			if _, err := people.CheckReset(secret); err == nil || again.Link == made.Link {
+			if _, err := people.CheckReset(t.Context(), secret); err == nil || again.Link == made.Link {
 				t.Error("the former link works")
 			}
 			secret, _ = strings.CutPrefix(again.Link, "https://example.com/reset/")
@@ -443,20 +443,21 @@ func TestActions(t *testing.T) {
 			}
 			begin := func(id string) {
 				t.Helper()
-				if err := db.Begin(id, "", sessions.Session{Account: sessions.Account(account.ID), Password: account.PasswordChanged, Began: time.Now(), Seen: time.Now()}, nil); err != nil {
+				now := time.Now().UTC().Truncate(time.Millisecond)
+				if err := db.Sessions().Begin(t.Context(), sessions.KeyOf(id), sessions.Key{}, sessions.Session{Account: sessions.Account(account.ID), PasswordVersion: account.PasswordVersion, Began: now, Seen: now}, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
 			ended := func(id string) {
 				t.Helper()
-				if _, err := db.Read(id); !errors.Is(err, sessions.ErrEnded) {
+				if _, err := db.Sessions().Read(t.Context(), sessions.KeyOf(id)); !errors.Is(err, sessions.ErrEnded) {
 					t.Errorf("session %s: %v", id, err)
 				}
 			}
 			begin("one")
 			begin("two")
 			do(control.Request{Action: control.Show, Name: bob})
-			if _, err := db.Read("one"); err != nil {
+			if _, err := db.Sessions().Read(t.Context(), sessions.KeyOf("one")); err != nil {
 				t.Error(err)
 			}
 			do(control.Request{Action: control.Logout, Name: bob})
@@ -495,13 +496,13 @@ func TestOwnerIsTold(t *testing.T) {
 			db, people, operators, _ := whole(t)
 			ids := map[string]accounts.ID{}
 			for _, name := range []string{"Ann", "Bob"} {
-				a, err := people.Add(name)
+				a, err := people.Add(t.Context(), name)
 				if err != nil {
 					t.Fatal(err)
 				}
 				ids[name] = a.ID
 			}
-			if err := people.SetAdmin(ids["Bob"], true); err != nil { // one must be left
+			if err := people.SetAdmin(t.Context(), ids["Bob"], true); err != nil { // one must be left
 				t.Fatal(err)
 			}
 			began := time.Now().Truncate(time.Millisecond)
@@ -520,7 +521,7 @@ func TestOwnerIsTold(t *testing.T) {
 			var events []accounts.Event
 			for deadline := time.Now().Add(10 * time.Second); len(events) < len(want) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 				var err error
-				if events, err = db.Accounts().Events(ids["Ann"]); err != nil {
+				if events, err = db.Events().Events(t.Context(), ids["Ann"]); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -534,7 +535,7 @@ func TestOwnerIsTold(t *testing.T) {
 			if !reflect.DeepEqual(found, want) {
 				t.Errorf("Ann reads of %q, want %q", found, want)
 			}
-			if events, err := db.Accounts().Events(ids["Bob"]); err != nil || len(events) > 0 {
+			if events, err := db.Events().Events(t.Context(), ids["Bob"]); err != nil || len(events) > 0 {
 				t.Errorf("Bob reads of %+v, %v", events, err)
 			}
 		})
@@ -545,7 +546,7 @@ func TestListPages(t *testing.T) {
 	_, people, operators, _ := whole(t)
 	const n = 2*accounts.PageSize + 1
 	for i := range n {
-		if _, err := people.Add(fmt.Sprintf("Ann %03d", i)); err != nil {
+		if _, err := people.Add(t.Context(), fmt.Sprintf("Ann %03d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -626,7 +627,7 @@ func TestAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if page, err := people.List("", ""); won != 1 || err != nil || len(page.Accounts) != 1 {
+	if page, err := people.List(t.Context(), "", ""); won != 1 || err != nil || len(page.Accounts) != 1 {
 		t.Errorf("%d won, %+v, %v", won, page, err)
 	}
 }

@@ -12,14 +12,14 @@ import (
 // Sessions is what Direct needs of the store of sessions.
 type Sessions interface {
 	// EndAll ends every session of an account. That there is none is no error.
-	EndAll(sessions.Account) error
+	EndAll(ctx context.Context, account sessions.Account) error
 }
 
 // Events is what Direct needs of the store of events.
 type Events interface {
-	// Note keeps an event for the owner of the account, without waiting for the
-	// disk. It is on file when the database is closed, at the latest.
-	Note(accounts.Event)
+	// Note keeps an event for the owner of the account, without waiting until it is
+	// durable. It is when the engine is closed, at the latest.
+	Note(ctx context.Context, e accounts.Event)
 }
 
 // Direct is the Operator in the process that holds the database.
@@ -57,9 +57,9 @@ func (d *Direct) do(ctx context.Context, r Request) (Answer, error) {
 	case Add:
 		return d.add(ctx, r)
 	case List:
-		return d.list(r)
+		return d.list(ctx, r)
 	}
-	a, err := d.accounts.Find(r.Name)
+	a, err := d.accounts.Find(ctx, r.Name)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -68,15 +68,15 @@ func (d *Direct) do(ctx context.Context, r Request) (Answer, error) {
 	case Show:
 		return answer, nil
 	case Admin:
-		err = d.accounts.SetAdmin(a.ID, !r.Off)
+		err = d.accounts.SetAdmin(ctx, a.ID, !r.Off)
 	case Disable:
-		err = d.accounts.SetDisabled(a.ID, !r.Off)
+		err = d.accounts.SetDisabled(ctx, a.ID, !r.Off)
 	case Reset:
-		answer.Link, err = d.reset(a)
+		answer.Link, err = d.reset(ctx, a)
 	case Logout:
-		err = d.sessions.EndAll(sessions.Account(a.ID))
+		err = d.sessions.EndAll(ctx, sessions.Account(a.ID))
 	case Remove:
-		return answer, d.accounts.Remove(a.ID)
+		return answer, d.accounts.Remove(ctx, a.ID)
 	default:
 		err = fmt.Errorf("there is no action %q", r.Action)
 	}
@@ -84,9 +84,9 @@ func (d *Direct) do(ctx context.Context, r Request) (Answer, error) {
 		return answer, err
 	}
 	if what := told(r); what != "" {
-		d.events.Note(accounts.ByAdministration(a.ID, what))
+		d.events.Note(context.WithoutCancel(ctx), accounts.ByAdministration(a.ID, what))
 	}
-	if a, err = d.accounts.Get(a.ID); err != nil {
+	if a, err = d.accounts.Get(ctx, a.ID); err != nil {
 		return answer, err
 	}
 	answer.Account = describe(a)
@@ -115,15 +115,15 @@ func (d *Direct) add(ctx context.Context, r Request) (Answer, error) {
 		}
 		return Answer{Account: describe(a)}, nil
 	}
-	a, secret, err := d.accounts.AddWithReset(r.Name, r.Admin)
+	a, secret, err := d.accounts.AddWithReset(ctx, r.Name, r.Admin)
 	if err != nil {
 		return Answer{}, err
 	}
 	return Answer{Account: describe(a), Link: d.link(secret)}, nil
 }
 
-func (d *Direct) list(r Request) (Answer, error) {
-	page, err := d.accounts.List(r.Search, r.After)
+func (d *Direct) list(ctx context.Context, r Request) (Answer, error) {
+	page, err := d.accounts.List(ctx, r.Search, r.After)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -136,11 +136,11 @@ func (d *Direct) list(r Request) (Answer, error) {
 
 // reset returns a link for the owner of the account. It would not work for one
 // that is disabled.
-func (d *Direct) reset(a accounts.Account) (string, error) {
+func (d *Direct) reset(ctx context.Context, a accounts.Account) (string, error) {
 	if a.Disabled {
 		return "", &accounts.Error{Kind: accounts.Invalid, Message: "The account is disabled. Please enable it first."}
 	}
-	secret, err := d.accounts.StartReset(a.ID)
+	secret, err := d.accounts.StartReset(ctx, a.ID)
 	if err != nil {
 		return "", err
 	}

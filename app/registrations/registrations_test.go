@@ -1,12 +1,16 @@
 package registrations_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"latchkey/app/accounts"
+	"latchkey/app/internal/store"
 	"latchkey/app/registrations"
 )
 
@@ -16,25 +20,25 @@ type one struct {
 	fault error
 }
 
-func (o *one) Create(r registrations.Registration) error {
+func (o *one) Insert(_ context.Context, r registrations.Registration) error {
 	if o.fault == nil {
 		o.held = r
 	}
 	return o.fault
 }
 
-func (o *one) Get(id registrations.ID) (registrations.Registration, error) {
+func (o *one) Get(_ context.Context, id registrations.ID) (registrations.Registration, error) {
 	if o.fault == nil && o.held.ID != id {
-		return registrations.Registration{}, registrations.ErrNotFound
+		return registrations.Registration{}, fmt.Errorf("of the test: %w", store.ErrNotFound)
 	}
 	return o.held, o.fault
 }
 
-func (o *one) ListOf(accounts.ID) ([]registrations.Registration, error) {
-	return []registrations.Registration{o.held}, o.fault
+func (o *one) ListByOwner(context.Context, accounts.ID, string, int) ([]registrations.Registration, string, error) {
+	return []registrations.Registration{o.held}, "", o.fault
 }
 
-func (o *one) Delete(id registrations.ID) error {
+func (o *one) Delete(_ context.Context, id registrations.ID) error {
 	if o.fault == nil && o.held.ID == id {
 		o.held = registrations.Registration{}
 	}
@@ -46,16 +50,16 @@ var ann, bob = accounts.ID{1}, accounts.ID{2}
 // ASVS 2.2.1: by a list of what is right.
 func TestRegister(t *testing.T) {
 	for _, sport := range registrations.Sports() {
-		store := &one{}
-		r, err := registrations.New(store, nil).Register(ann, sport)
-		if err != nil || r != store.held || r.Owner != ann || r.Sport != sport || r.ID == (registrations.ID{}) || r.At.IsZero() {
+		kept := &one{}
+		r, err := registrations.New(kept, nil).Register(t.Context(), ann, sport)
+		if err != nil || r != kept.held || r.Owner != ann || r.Sport != sport || r.ID == (registrations.ID{}) || r.At.IsZero() {
 			t.Errorf("%s: %+v, %v", sport, r, err)
 		}
 	}
 	for _, sport := range []string{"", " ", "football", "Football ", "Football\x00", "Chess", strings.Repeat("x", 100_000)} {
-		store := &one{}
-		if _, err := registrations.New(store, nil).Register(ann, sport); !errors.Is(err, registrations.ErrSport) || store.held.Sport != "" {
-			t.Errorf("%.20q: %v, kept %+v", sport, err, store.held)
+		kept := &one{}
+		if _, err := registrations.New(kept, nil).Register(t.Context(), ann, sport); !errors.Is(err, registrations.ErrSport) || kept.held.Sport != "" {
+			t.Errorf("%.20q: %v, kept %+v", sport, err, kept.held)
 		}
 	}
 }
@@ -73,9 +77,9 @@ func TestDeregister(t *testing.T) {
 		"an administrator":         {bob, true, true},
 		"its owner, administrator": {ann, true, true},
 	} {
-		store := &one{}
-		all := registrations.New(store, nil)
-		r, err := all.Register(ann, "Football")
+		kept := &one{}
+		all := registrations.New(kept, nil)
+		r, err := all.Register(t.Context(), ann, "Football")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,16 +87,16 @@ func TestDeregister(t *testing.T) {
 		if !test.may {
 			want = registrations.ErrNotFound
 		}
-		if got, err := all.Get(r.ID, test.by, test.admin); !errors.Is(err, want) || got != r {
+		if got, err := all.Get(t.Context(), r.ID, test.by, test.admin); !errors.Is(err, want) || got != r {
 			t.Errorf("Get by %s: %+v, %v, want %v", name, got, err, want)
 		}
-		if got, err := all.Deregister(r.ID, test.by, test.admin); !errors.Is(err, want) || got != r {
+		if got, err := all.Deregister(t.Context(), r.ID, test.by, test.admin); !errors.Is(err, want) || got != r {
 			t.Errorf("Deregister by %s: %+v, %v, want %v", name, got, err, want)
 		}
-		if gone := store.held.Sport == ""; gone != test.may {
+		if gone := kept.held.Sport == ""; gone != test.may {
 			t.Errorf("by %s: gone %t", name, gone)
 		}
-		if _, err := all.Deregister(registrations.ID{9}, test.by, test.admin); !errors.Is(err, registrations.ErrNotFound) {
+		if _, err := all.Deregister(t.Context(), registrations.ID{9}, test.by, test.admin); !errors.Is(err, registrations.ErrNotFound) {
 			t.Errorf("of nothing, by %s: %v", name, err)
 		}
 	}
@@ -100,20 +104,20 @@ func TestDeregister(t *testing.T) {
 
 // A fault is no refusal: it must not be shown.
 func TestFaults(t *testing.T) {
-	store := &one{}
-	all := registrations.New(store, nil)
-	r, err := all.Register(ann, "Football")
+	kept := &one{}
+	all := registrations.New(kept, nil)
+	r, err := all.Register(t.Context(), ann, "Football")
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.fault = errors.New("no disk")
-	_, register := all.Register(ann, "Football")
-	_, list := all.ListOf(ann)
-	_, get := all.Get(r.ID, ann, false)
-	_, deregister := all.Deregister(r.ID, ann, false)
+	kept.fault = errors.New("no disk")
+	_, register := all.Register(t.Context(), ann, "Football")
+	_, list := all.ListOf(t.Context(), ann)
+	_, get := all.Get(t.Context(), r.ID, ann, false)
+	_, deregister := all.Deregister(t.Context(), r.ID, ann, false)
 	for _, err := range []error{register, list, get, deregister} {
 		var refusal *accounts.Error
-		if !errors.Is(err, store.fault) || errors.As(err, &refusal) {
+		if !errors.Is(err, kept.fault) || errors.As(err, &refusal) {
 			t.Errorf("%v", err)
 		}
 	}
@@ -141,5 +145,83 @@ func TestParseID(t *testing.T) {
 		if _, err := registrations.ParseID(s); !errors.Is(err, registrations.ErrNotFound) {
 			t.Errorf("%q: %v, want ErrNotFound", s, err)
 		}
+	}
+}
+
+// What a store refuses in its own words, the visitor reads in ours.
+func TestRefusals(t *testing.T) {
+	id := registrations.ID{1}
+	for _, test := range []struct{ fault, want error }{
+		{store.ErrTaken, registrations.ErrRegistered},
+		{store.ErrNotFound, registrations.ErrNotFound},
+		{accounts.ErrNotFound, accounts.ErrNotFound},
+	} {
+		all := registrations.New(&one{fault: fmt.Errorf("of the test: %w", test.fault)}, nil)
+		_, register := all.Register(t.Context(), ann, "Football")
+		_, get := all.Get(t.Context(), id, ann, true)
+		_, deregister := all.Deregister(t.Context(), id, ann, true)
+		for what, err := range map[string]error{"Register": register, "Get": get, "Deregister": deregister} {
+			var refusal *accounts.Error
+			if !errors.Is(err, test.want) || !errors.As(err, &refusal) {
+				t.Errorf("%s with %v: %v, want %v", what, test.fault, err, test.want)
+			}
+		}
+	}
+	// A fault that any engine may have stays what it is.
+	for _, fault := range []error{store.ErrBusy, store.ErrFull, store.ErrDamaged, context.DeadlineExceeded} {
+		var refusal *accounts.Error
+		_, err := registrations.New(&one{fault: fault}, nil).Register(t.Context(), ann, "Football")
+		if !errors.Is(err, fault) || errors.As(err, &refusal) {
+			t.Errorf("Register with %v: %v", fault, err)
+		}
+	}
+}
+
+// paged is a store whose lists have many pages.
+type paged struct {
+	one
+	pages  [][]registrations.Registration
+	asked  []string
+	failed error // of the last page
+}
+
+func (p *paged) ListByOwner(_ context.Context, owner accounts.ID, after string, limit int) ([]registrations.Registration, string, error) {
+	if limit < 1 {
+		return nil, "", errors.New("a page without room")
+	}
+	i := len(p.asked)
+	p.asked = append(p.asked, after)
+	if i == len(p.pages)-1 {
+		return p.pages[i], "", p.failed
+	}
+	return p.pages[i], fmt.Sprint("cursor ", i), nil
+}
+
+func TestListOfReadsAllPages(t *testing.T) {
+	sports := func(list []registrations.Registration) (sports []string) {
+		for _, r := range list {
+			sports = append(sports, r.Sport)
+		}
+		return sports
+	}
+	kept := &paged{pages: [][]registrations.Registration{{{Sport: "a"}, {Sport: "b"}}, {{Sport: "c"}}, {}}}
+	list, err := registrations.New(kept, nil).ListOf(t.Context(), ann)
+	if err != nil || !slices.Equal(sports(list), []string{"a", "b", "c"}) || !slices.Equal(kept.asked, []string{"", "cursor 0", "cursor 1"}) {
+		t.Errorf("%q, %v, asked after %q", sports(list), err, kept.asked)
+	}
+	// A part of the list must not pass for the list.
+	broken := errors.New("no disk")
+	kept = &paged{pages: kept.pages, failed: broken}
+	if list, err := registrations.New(kept, nil).ListOf(t.Context(), ann); !errors.Is(err, broken) || list != nil {
+		t.Errorf("%q, %v", sports(list), err)
+	}
+}
+
+// What Register returns is what a store gives back: microseconds, in UTC.
+func TestTimesAreThoseOfAStore(t *testing.T) {
+	clock := func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.FixedZone("", 3600)) }
+	r, err := registrations.New(&one{}, clock).Register(t.Context(), ann, "Football")
+	if want := time.Date(2026, 3, 1, 11, 0, 0, 123456000, time.UTC); err != nil || r.At != want {
+		t.Errorf("%v, %v, want %v", r.At, err, want)
 	}
 }

@@ -2,6 +2,7 @@ package sessions_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/gob"
@@ -22,6 +23,7 @@ import (
 	"latchkey/app/accounts"
 	"latchkey/app/bolt"
 	"latchkey/app/sessions"
+	"latchkey/app/sessions/storetest"
 )
 
 const secureCookie = "__Host-session"
@@ -38,17 +40,21 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	db, err := bolt.Open(filepath.Join(t.TempDir(), "latchkey.db"), limits)
+	db, err := bolt.Open(filepath.Join(t.TempDir(), "latchkey.db"), bolt.Options{Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	return serve(t, db, sessions.New(db, limits, true))
+	return serve(t, db, sessions.New(storetest.Strict(t, db.Sessions()), limits, true))
 }
 
 // serve gives the three routes that every test uses: who, in and out.
 func serve(t *testing.T, db *bolt.DB, all *sessions.Sessions) *site {
 	s := &site{Sessions: all, t: t, db: db, app: fiber.New()}
+	s.app.Use(func(c *fiber.Ctx) error {
+		c.SetUserContext(t.Context()) // one that ends
+		return c.Next()
+	})
 	s.app.Get("/who", func(c *fiber.Ctx) error {
 		session, err := s.Read(c)
 		if errors.Is(err, sessions.ErrEnded) {
@@ -70,16 +76,16 @@ func (s *site) begin(c *fiber.Ctx, name string) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.db.Accounts().ByName(n.Folded())
+	a, err := s.db.Accounts().ByName(c.UserContext(), n.Folded())
 	if errors.Is(err, accounts.ErrNotFound) {
-		a = accounts.Account{Name: accounts.StoredName(strings.Clone(name), n.Folded()), PasswordChanged: time.Now()}
+		a = accounts.Account{Name: accounts.StoredName(strings.Clone(name), n.Folded()), Hash: "hash", PasswordVersion: 1}
 		rand.Read(a.ID[:])
-		err = s.db.Accounts().Create(a)
+		err = s.db.Accounts().Create(c.UserContext(), a)
 	}
 	if err != nil {
 		return err
 	}
-	return s.Begin(c, sessions.Account(a.ID), a.PasswordChanged)
+	return s.Begin(c, sessions.Account(a.ID), a.PasswordVersion)
 }
 
 // answer is what a request got.
@@ -143,7 +149,7 @@ func TestCookie(t *testing.T) {
 	s := newSite(t)
 	for _, secure := range []bool{true, false} {
 		name := map[bool]string{true: secureCookie, false: "session"}[secure]
-		other := serve(t, s.db, sessions.New(s.db, limits, secure))
+		other := serve(t, s.db, sessions.New(s.db.Sessions(), limits, secure))
 		begun := other.get("/in", "").cookie
 		if begun == nil {
 			t.Fatal("no cookie")
@@ -266,7 +272,7 @@ func TestBeginThatFailsLeavesNoCookie(t *testing.T) {
 	s := newSite(t)
 	old := s.login("/in?name=Ann", "")
 	failing := errors.New("the disk is on fire")
-	broken := serve(t, s.db, sessions.New(failingBegin{s.db, failing}, limits, true))
+	broken := serve(t, s.db, sessions.New(failingBegin{s.db.Sessions(), failing}, limits, true))
 	var got error
 	broken.app.Get("/try", func(c *fiber.Ctx) error {
 		got = broken.begin(c, "Bob")
@@ -284,11 +290,13 @@ func TestBeginThatFailsLeavesNoCookie(t *testing.T) {
 }
 
 type failingBegin struct {
-	*bolt.DB
+	sessions.Store
 	err error
 }
 
-func (f failingBegin) Begin(string, string, sessions.Session, []byte) error { return f.err }
+func (f failingBegin) Begin(context.Context, sessions.Key, sessions.Key, sessions.Session, []byte) error {
+	return f.err
+}
 
 // ASVS 7.4.1
 func TestEnd(t *testing.T) {
@@ -394,11 +402,11 @@ func TestAnonymousSession(t *testing.T) {
 
 func TestDataRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latchkey.db")
-	db, err := bolt.Open(path, limits)
+	db, err := bolt.Open(path, bolt.Options{Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serve(t, db, sessions.New(db, limits, true))
+	s := serve(t, db, sessions.New(db.Sessions(), limits, true))
 	s.app.Get("/put", func(c *fiber.Ctx) error {
 		sess, err := s.Open(c)
 		if err != nil {
@@ -417,11 +425,11 @@ func TestDataRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if db, err = bolt.Open(path, limits); err != nil {
+	if db, err = bolt.Open(path, bolt.Options{Limits: limits}); err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	s = serve(t, db, sessions.New(db, limits, true))
+	s = serve(t, db, sessions.New(db.Sessions(), limits, true))
 	s.app.Get("/get", func(c *fiber.Ctx) error {
 		sess, err := s.Open(c)
 		if err != nil {
@@ -488,12 +496,12 @@ func TestOpenAndBeginInOneRequest(t *testing.T) {
 // ASVS 8.3.1
 func TestFibersOwnUseLogsNobodyIn(t *testing.T) {
 	s := newSite(t)
-	theirs := session.New(session.Config{
-		Storage:      s.db,
-		KeyLookup:    "cookie:" + secureCookie,
-		KeyGenerator: func() string { return strings.Repeat("F", 51) },
-	})
 	s.app.Get("/fiber", func(c *fiber.Ctx) error {
+		theirs := session.New(session.Config{
+			Storage:      sessions.NewStorage(c.UserContext(), s.db.Sessions(), limits),
+			KeyLookup:    "cookie:" + secureCookie,
+			KeyGenerator: func() string { return strings.Repeat("F", 51) },
+		})
 		sess, err := theirs.Get(c)
 		if err != nil {
 			return err
@@ -566,7 +574,7 @@ func TestDataThatIsNone(t *testing.T) {
 		return c.SendString(fmt.Sprint("keys ", sess.Keys()))
 	})
 	id := s.login("/in?name=Ann", "")
-	whole, err := s.db.Get(id)
+	whole, err := s.db.Sessions().Data(t.Context(), sessions.KeyOf(id))
 	if err != nil || len(whole) == 0 {
 		t.Fatalf("%q, %v", whole, err)
 	}
@@ -586,7 +594,7 @@ func TestDataThatIsNone(t *testing.T) {
 		garbage = append(garbage, b.Bytes())
 	}
 	for _, data := range garbage {
-		if err := s.db.Change(id, data); err != nil {
+		if err := s.db.Sessions().Change(t.Context(), sessions.KeyOf(id), data); err != nil {
 			t.Fatal(err)
 		}
 		if a := s.get("/open", id); a.status != 500 || strings.Contains(a.body, "keys") || a.cookie != nil {
@@ -594,7 +602,7 @@ func TestDataThatIsNone(t *testing.T) {
 		}
 		s.mustBe(id, "session of Ann")
 	}
-	if err := s.db.Change(id, whole); err != nil {
+	if err := s.db.Sessions().Change(t.Context(), sessions.KeyOf(id), whole); err != nil {
 		t.Fatal(err)
 	}
 	if a := s.get("/open", id); a.status != 200 {

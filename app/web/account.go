@@ -28,7 +28,7 @@ func (s *Site) accountPage(c *fiber.Ctx, v Visitor, refused string) (p accountPa
 	if p.Sessions, p.More, err = s.sessionRows(c, v.ID); err != nil {
 		return p, err
 	}
-	p.Events, err = s.eventRows(v.ID)
+	p.Events, err = s.eventRows(c, v.ID)
 	return p, err
 }
 
@@ -69,7 +69,7 @@ func (s *Site) deleteAccount(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	account, err := s.accounts.Get(v.ID)
+	account, err := s.accounts.Get(c.UserContext(), v.ID)
 	if err != nil {
 		return err
 	}

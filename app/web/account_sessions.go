@@ -30,7 +30,7 @@ type sessionRow struct {
 // sessionRows lists where an account is logged in (OWASP ASVS 7.5.2), and counts
 // what is not in the list.
 func (s *Site) sessionRows(c *fiber.Ctx, id accounts.ID) (rows []sessionRow, more int, err error) {
-	list, err := s.sessions.List(sessions.Account(id), math.MaxInt)
+	list, err := s.sessions.List(c.UserContext(), sessions.Account(id), math.MaxInt)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -75,7 +75,7 @@ func (s *Site) endSession(c *fiber.Ctx, v Visitor) error {
 	if here {
 		key = s.sessions.Key(c)
 	}
-	err = s.sessions.EndOne(sessions.Account(v.ID), key)
+	err = s.sessions.EndOne(c.UserContext(), sessions.Account(v.ID), key)
 	s.eventBy(c, v, "session ended", err)
 	if errors.Is(err, sessions.ErrEnded) {
 		return fiber.ErrNotFound
@@ -92,7 +92,7 @@ func (s *Site) endSession(c *fiber.Ctx, v Visitor) error {
 
 // endOthers ends every session of the visitor but this one.
 func (s *Site) endOthers(c *fiber.Ctx, v Visitor) error {
-	err := s.sessions.EndOthers(sessions.Account(v.ID), s.sessions.Key(c))
+	err := s.sessions.EndOthers(c.UserContext(), sessions.Account(v.ID), s.sessions.Key(c))
 	s.eventBy(c, v, "other sessions ended", err)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ func TestProofSurvivesARefusal(t *testing.T) {
 	w := newWorld(t)
 	w.logIn("owner")
 	gone := w.sessionKey("owner")
-	w.must(w.db.EndAll([16]byte(w.ids["owner"])))
+	w.must(w.db.Sessions().EndAll(t.Context(), [16]byte(w.ids["owner"])))
 	for _, test := range []struct {
 		visitor, path string
 		form          url.Values
@@ -53,14 +53,14 @@ func TestProofSurvivesARefusal(t *testing.T) {
 // ASVS 7.5.1, 7.5.2
 func TestThisSessionEndsAfterAProof(t *testing.T) {
 	w := newWorld(t)
-	w.must(w.db.EndAll([16]byte(w.ids["owner"])))
+	w.must(w.db.Sessions().EndAll(t.Context(), [16]byte(w.ids["owner"])))
 	w.logInAt("owner", time.Now().Add(stale))
 	path := "/account/sessions/" + w.sessionKey("owner") + "/end"
 	got := w.post("owner", path, url.Values{"proof": {password}}.Encode())
 	if got.String() != "303 /" {
 		t.Errorf("%s", got)
 	}
-	list, err := w.db.List([16]byte(w.ids["owner"]), 10)
+	list, err := w.db.Sessions().List(t.Context(), [16]byte(w.ids["owner"]), 10)
 	if err != nil || len(list) != 0 {
 		t.Errorf("%d sessions are left, %v", len(list), err)
 	}
@@ -70,7 +70,7 @@ func TestThisSessionEndsAfterAProof(t *testing.T) {
 // how many it leaves out.
 func TestThisSessionIsListed(t *testing.T) {
 	w := newWorld(t)
-	w.must(w.db.EndAll([16]byte(w.ids["owner"])))
+	w.must(w.db.Sessions().EndAll(t.Context(), [16]byte(w.ids["owner"])))
 	w.logInAt("owner", time.Now().Add(-time.Minute))
 	here := w.cookies["owner"]
 	for n := range sessionsShown + 3 {

@@ -14,7 +14,7 @@ import (
 // account returns the account of that name as it is on file.
 func (s *testSite) account(name string) accounts.Account {
 	s.t.Helper()
-	a, err := s.accounts.Find(name)
+	a, err := s.accounts.Find(s.t.Context(), name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestDisabledAccount(t *testing.T) {
 	ids := []string{s.login("Ann"), s.login("Ann"), s.login("Ann")}
 	bob := s.login("Bob")
 	ann := s.account("Ann")
-	if err := s.accounts.SetDisabled(ann.ID, true); err != nil {
+	if err := s.accounts.SetDisabled(t.Context(), ann.ID, true); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
@@ -59,7 +59,7 @@ func TestDisabledAccount(t *testing.T) {
 	}
 
 	// Enabled again, the sessions of before stay dead.
-	if err := s.accounts.SetDisabled(ann.ID, false); err != nil {
+	if err := s.accounts.SetDisabled(t.Context(), ann.ID, false); err != nil {
 		t.Fatal(err)
 	}
 	s.says(ids[0], "You are not logged in.")

@@ -45,7 +45,7 @@ type adminPage struct {
 func (s *Site) admin(c *fiber.Ctx, v Visitor) error {
 	args := c.Request().URI().QueryArgs()
 	query, after := string(args.Peek("q")), string(args.Peek("after"))
-	found, err := s.accounts.List(query, after)
+	found, err := s.accounts.List(c.UserContext(), query, after)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (s *Site) adminAccount(c *fiber.Ctx, v Visitor) error {
 		return err
 	}
 	p := adminAccountPage{Page: s.page(c, v, a.Name.String()), Account: newAdminRow(a)}
-	p.Registrations, err = s.registrations.ListOf(a.ID)
+	p.Registrations, err = s.registrations.ListOf(c.UserContext(), a.ID)
 	if err == nil {
 		p.Sessions, p.More, err = s.sessionRows(c, a.ID)
 	}
@@ -48,5 +48,5 @@ func (s *Site) accountOf(c *fiber.Ctx) (accounts.Account, error) {
 	if err != nil {
 		return accounts.Account{}, accounts.ErrNotFound
 	}
-	return s.accounts.Get(id)
+	return s.accounts.Get(c.UserContext(), id)
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 
@@ -18,8 +19,8 @@ type action struct {
 	says   string // what it will do
 	Danger bool   // it cannot be undone
 	fits   func(accounts.Account) bool
-	do     func(accounts.ID) error // nil for a reset, see adminReset
-	told   string                  // the event that the owner of the account reads of, or empty
+	do     func(context.Context, accounts.ID) error // nil for a reset, see adminReset
+	told   string                                   // the event that the owner of the account reads of, or empty
 }
 
 // actions is all that can be done to an account. The store refuses what would
@@ -28,7 +29,7 @@ func (s *Site) actions() []action {
 	return []action{
 		{"end-sessions", "Log out everywhere", "All sessions of the account end at once. It can log in again.", false,
 			func(accounts.Account) bool { return true },
-			func(id accounts.ID) error { return s.sessions.EndAll(sessions.Account(id)) },
+			func(ctx context.Context, id accounts.ID) error { return s.sessions.EndAll(ctx, sessions.Account(id)) },
 			accounts.EventSessionsEnded},
 		{"reset", "Reset password", "You get a link for the owner of the account to choose a new password with. The old password works until then.", false,
 			func(a accounts.Account) bool { return !a.Disabled },
@@ -36,19 +37,19 @@ func (s *Site) actions() []action {
 			accounts.EventResetLink},
 		{"make-admin", "Make administrator", "The account may use the back office from its next click on, and do there what you can do.", false,
 			func(a accounts.Account) bool { return !a.Admin },
-			func(id accounts.ID) error { return s.accounts.SetAdmin(id, true) },
+			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetAdmin(ctx, id, true) },
 			""},
 		{"unmake-admin", "Unmake administrator", "The account can no longer use the back office from its next click on.", false,
 			func(a accounts.Account) bool { return a.Admin },
-			func(id accounts.ID) error { return s.accounts.SetAdmin(id, false) },
+			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetAdmin(ctx, id, false) },
 			""},
 		{"disable", "Disable", "All sessions of the account end at once, and it cannot log in until it is enabled again. What belongs to it stays.", false,
 			func(a accounts.Account) bool { return !a.Disabled },
-			func(id accounts.ID) error { return s.accounts.SetDisabled(id, true) },
+			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetDisabled(ctx, id, true) },
 			accounts.EventDisabled},
 		{"enable", "Enable", "The account can log in again.", false,
 			func(a accounts.Account) bool { return a.Disabled },
-			func(id accounts.ID) error { return s.accounts.SetDisabled(id, false) },
+			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetDisabled(ctx, id, false) },
 			""},
 		{"remove", "Remove", "The account and everything that belongs to it is removed at once, for good.", true,
 			func(accounts.Account) bool { return true },
@@ -113,7 +114,7 @@ func (s *Site) adminAct(c *fiber.Ctx, v Visitor) error {
 	if act.do == nil {
 		return s.adminReset(c, v, a, act)
 	}
-	err = act.do(a.ID)
+	err = act.do(c.UserContext(), a.ID)
 	s.adminEvent(c, v, act, a, err)
 	if err != nil {
 		return s.refuseAction(c, v, a, act, err)
@@ -142,7 +143,7 @@ func (s *Site) refuseAction(c *fiber.Ctx, v Visitor, a accounts.Account, act act
 func (s *Site) adminEvent(c *fiber.Ctx, v Visitor, act action, a accounts.Account, err error) {
 	s.eventBy(c, v, "back office", err, slog.String("action", act.Name), slog.Any("account", a))
 	if err == nil && act.told != "" {
-		s.events.Note(accounts.ByAdministration(a.ID, act.told))
+		s.events.Note(eventContext(c), accounts.ByAdministration(a.ID, act.told))
 	}
 }
 
@@ -165,7 +166,7 @@ func (s *Site) adminReset(c *fiber.Ctx, v Visitor, a accounts.Account, act actio
 	var secret string
 	err := errDisabled
 	if act.fits(a) {
-		secret, err = s.accounts.StartReset(a.ID)
+		secret, err = s.accounts.StartReset(c.UserContext(), a.ID)
 	}
 	s.adminEvent(c, v, act, a, err)
 	if err != nil {

@@ -43,11 +43,11 @@ func (w *world) found(path string) (names []string, pages int) {
 func TestSearch(t *testing.T) {
 	w := newWorld(t)
 	for i := range 101 {
-		_, err := w.accounts.Add(fmt.Sprintf("Player %03d", i))
+		_, err := w.accounts.Add(t.Context(), fmt.Sprintf("Player %03d", i))
 		w.must(err)
 	}
 	evil := `<b>"&'%3D?after=z`
-	_, err := w.accounts.Add(evil)
+	_, err := w.accounts.Add(t.Context(), evil)
 	w.must(err)
 	for path, want := range map[string][3]any{
 		"/admin":                                {106, 3, "Player 100"},
@@ -120,9 +120,9 @@ func TestActions(t *testing.T) {
 	}{
 		"end-sessions": {nil, func(a accounts.Account) bool { return !a.Disabled && !a.Admin }, false},
 		"disable":      {nil, func(a accounts.Account) bool { return a.Disabled && !a.Admin }, false},
-		"enable":       {func(w *world) error { return w.accounts.SetDisabled(w.ids["owner"], true) }, func(a accounts.Account) bool { return !a.Disabled }, false},
+		"enable":       {func(w *world) error { return w.accounts.SetDisabled(t.Context(), w.ids["owner"], true) }, func(a accounts.Account) bool { return !a.Disabled }, false},
 		"make-admin":   {nil, func(a accounts.Account) bool { return a.Admin && !a.Disabled }, true},
-		"unmake-admin": {func(w *world) error { return w.accounts.SetAdmin(w.ids["owner"], true) }, func(a accounts.Account) bool { return !a.Admin }, true},
+		"unmake-admin": {func(w *world) error { return w.accounts.SetAdmin(t.Context(), w.ids["owner"], true) }, func(a accounts.Account) bool { return !a.Admin }, true},
 		"remove":       {nil, nil, false},
 	} {
 		t.Run(action, func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestActions(t *testing.T) {
 			if got.String() != want {
 				t.Fatalf("%s, want %s", got, want)
 			}
-			a, err := w.accounts.Get(w.ids["owner"])
+			a, err := w.accounts.Get(t.Context(), w.ids["owner"])
 			if gone := errors.Is(err, accounts.ErrNotFound); gone != (test.done == nil) || !gone && !test.done(a) {
 				t.Errorf("%+v, %v", a, err)
 			}
@@ -157,7 +157,7 @@ func TestActions(t *testing.T) {
 			if page := w.get("another", "/account"); page.status != 200 {
 				t.Errorf("another's session: %s", page)
 			}
-			other, err := w.accounts.Get(w.ids["another"])
+			other, err := w.accounts.Get(t.Context(), w.ids["another"])
 			if err != nil || other.Admin || other.Disabled {
 				t.Errorf("another: %+v, %v", other, err)
 			}
@@ -202,7 +202,7 @@ func TestLastAdministrator(t *testing.T) {
 	if len(events) != 3 || field(events[0], "outcome") != "refused" {
 		t.Errorf("%v", events)
 	}
-	w.must(w.accounts.SetAdmin(w.ids["another"], true))
+	w.must(w.accounts.SetAdmin(t.Context(), w.ids["another"], true))
 	if got := w.post("administrator", path+"/unmake-admin", ""); got.String() != "303 /" {
 		t.Errorf("with another left: %s", got)
 	}
@@ -224,13 +224,13 @@ func (w *world) sessionLines(visitor, path string) (lines []string) {
 func TestSessionsAreShown(t *testing.T) {
 	w := newWorld(t)
 	path := "/admin/accounts/" + w.ids["owner"].String()
-	a, err := w.accounts.Get(w.ids["owner"])
+	a, err := w.accounts.Get(t.Context(), w.ids["owner"])
 	w.must(err)
 	now := time.Now()
 	for i, agent := range []string{"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "<script>"} {
 		began := now.Add(time.Duration(-i-1) * time.Minute)
-		w.must(w.db.Begin(fmt.Sprint("another browser ", i), "", sessions.Session{
-			Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: began, Seen: now, Proved: began,
+		w.must(w.db.Sessions().Begin(t.Context(), sessions.KeyOf(fmt.Sprint("another browser ", i)), sessions.Key{}, sessions.Session{
+			Account: sessions.Account(a.ID), PasswordVersion: a.PasswordVersion, Began: stored(began), Seen: stored(now), Proved: stored(began),
 			Agent: agent, Address: fmt.Sprint("192.0.2.", i),
 		}, nil))
 	}
@@ -267,7 +267,7 @@ func TestFieldsThatNobodyAskedFor(t *testing.T) {
 			t.Errorf("%s: %s", try[1], got)
 		}
 	}
-	all, err := w.accounts.List("", "")
+	all, err := w.accounts.List(t.Context(), "", "")
 	w.must(err)
 	for _, a := range all.Accounts {
 		if a.Admin != (a.Name.String() == "administrator") || a.Disabled != (a.Name.String() == "disabled") || a.ID == (accounts.ID{15: 1}) {

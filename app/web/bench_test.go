@@ -23,16 +23,16 @@ func BenchmarkIndex(b *testing.B) {
 		b.Fatal(err)
 	}
 	settings := command.Settings
-	db, err := bolt.Open(filepath.Join(b.TempDir(), "x.db"), sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime})
+	db, err := bolt.Open(filepath.Join(b.TempDir(), "x.db"), bolt.Options{Limits: sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	people, err := accounts.New(db.Accounts(), accounts.Settings{Cost: accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}}, nil)
+	people, err := accounts.New(b.Context(), db.Accounts(), accounts.Settings{Cost: accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	site, err := New(Options{Settings: settings, Accounts: people, Events: db.Accounts(), Sessions: db, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+	site, err := New(Options{Settings: settings, Accounts: people, Events: db.Events(), Sessions: db.Sessions(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 		Registrations: db.Registrations(),
 	})
 	if err != nil {

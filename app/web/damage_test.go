@@ -22,7 +22,7 @@ func TestDamagedSession(t *testing.T) {
 	for _, bucket := range []string{"sessions", "accounts"} {
 		t.Run(bucket, func(t *testing.T) {
 			w := newWorld(t)
-			w.must(w.accounts.SetAdmin(w.ids["owner"], true)) // its powers must not outlive it either
+			w.must(w.accounts.SetAdmin(t.Context(), w.ids["owner"], true)) // its powers must not outlive it either
 			id := w.ids["owner"]
 			key := id[:]
 			if bucket == "sessions" {
@@ -30,7 +30,7 @@ func TestDamagedSession(t *testing.T) {
 				k := sessions.KeyOf(cookie)
 				key = k[:]
 			}
-			w.must(w.db.Conn().Update(func(tx *bbolt.Tx) error {
+			w.must(w.db.Bolt().Update(func(tx *bbolt.Tx) error {
 				b := tx.Bucket([]byte(bucket))
 				value := bytes.Clone(b.Get(key))
 				value[len(value)-1] ^= 1
@@ -57,7 +57,7 @@ func TestDamagedSession(t *testing.T) {
 					t.Errorf("%s sets %q", request, cookies)
 				}
 				line := w.lines.String()[logged:]
-				if strings.Count(line, "\n") != 1 || !strings.Contains(line, `"level":"ERROR"`) || strings.Count(line, "is damaged") != 1 {
+				if strings.Count(line, "\n") != 1 || !strings.Contains(line, `"level":"ERROR"`) || strings.Count(line, "database is damaged") != 1 {
 					t.Errorf("%s: the log has %s", request, line)
 				}
 			}
@@ -88,9 +88,9 @@ func TestDamagedSession(t *testing.T) {
 				}
 			}
 
-			path := w.db.Conn().Path()
+			path := w.db.Bolt().Path()
 			w.must(w.db.Close())
-			if r, err := bolt.Check(t.Context(), path); err != nil || !strings.Contains(strings.Join(r.Problems, "\n"), fmt.Sprintf("%s, %x: ", bucket, key)) {
+			if r, err := bolt.File(path).Check(t.Context(), nil); err != nil || !strings.Contains(strings.Join(r.Problems, "\n"), fmt.Sprintf("%s, %x: ", bucket, key)) {
 				t.Errorf("the check: %q, %v", r.Problems, err)
 			}
 		})

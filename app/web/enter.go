@@ -1,20 +1,37 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"latchkey/app/internal/patience"
 )
 
-// enter goes around every route: it guards the answer with headers, turns
+// requestPatience is how long a request may take once it has arrived. Then the
+// visitor gets the 503 page.
+const requestPatience = 10 * time.Second
+
+// beginPatience gives the request a context that ends when patience does. It does
+// not refer to the request, which Fiber uses again. The caller ends it.
+func (s *Site) beginPatience(c *fiber.Ctx) *patience.Context {
+	ctx := patience.New(context.Background(), time.Now().Add(s.patience))
+	c.SetUserContext(ctx)
+	return ctx
+}
+
+// enter goes around every route: it limits how long the request takes, guards the answer with headers, turns
 // requests from other sites away, makes a page of whatever went wrong, and
 // writes one line to the log.
 func (s *Site) enter(c *fiber.Ctx) error {
+	defer s.beginPatience(c).End()
 	s.guard.headers(c)
 	err := s.guard.check(c)
 	if err == nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -18,7 +19,7 @@ import (
 func (s *Site) event(c *fiber.Ctx, what string, a accounts.Account, typed string, err error) {
 	if a.ID == (accounts.ID{}) {
 		// The look-up is made in every case, so that its time tells nothing.
-		a, _ = s.accounts.Find(typed)
+		a, _ = s.accounts.Find(c.UserContext(), typed)
 	}
 	who := slog.String("account", "unknown")
 	if a.ID != (accounts.ID{}) {
@@ -49,13 +50,12 @@ func (s *Site) writeEvent(c *fiber.Ctx, what string, id accounts.ID, err error, 
 	}
 	address := s.address(c).String()
 	if eventWords[what] != "" && id != (accounts.ID{}) {
-		agent := c.Request().Header.UserAgent()
-		s.events.Note(accounts.Event{
+		s.events.Note(eventContext(c), accounts.Event{
 			Account: id,
-			At:      time.Now(),
+			At:      accounts.EventTime(time.Now()),
 			What:    what,
 			Outcome: outcome,
-			Agent:   string(agent[:min(256, len(agent))]),
+			Agent:   sessions.Agent(c),
 			Address: address,
 		})
 	}
@@ -65,6 +65,10 @@ func (s *Site) writeEvent(c *fiber.Ctx, what string, id accounts.ID, err error, 
 	line.AddAttrs(slog.String("ip", address))
 	s.write(c.Context(), line)
 }
+
+// eventContext returns the context in which the request notes events. Impatience
+// must not hide what happened.
+func eventContext(c *fiber.Ctx) context.Context { return context.WithoutCancel(c.UserContext()) }
 
 // outcomes are how refusals are called in the log.
 var outcomes = map[accounts.Kind]string{
@@ -112,8 +116,8 @@ var failures = map[string]string{
 }
 
 // eventRows returns what happened to an account, the newest first.
-func (s *Site) eventRows(id accounts.ID) ([]eventRow, error) {
-	events, err := s.events.Events(id)
+func (s *Site) eventRows(c *fiber.Ctx, id accounts.ID) ([]eventRow, error) {
+	events, err := s.events.Events(c.UserContext(), id)
 	if err != nil {
 		return nil, err
 	}

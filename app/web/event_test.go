@@ -112,7 +112,7 @@ func TestOwnerReadsWhatOthersDid(t *testing.T) {
 // the session was last seen.
 func TestLoginIsSeen(t *testing.T) {
 	w := newWorld(t)
-	w.must(w.db.EndAll(sessions.Account(w.ids["owner"])))
+	w.must(w.db.Sessions().EndAll(t.Context(), sessions.Account(w.ids["owner"])))
 	const address, shown = "192.0.2.7", "2 Jan 2006, 15:04"
 	before := time.Now().Truncate(time.Millisecond)
 	got := w.postFrom(address, "nobody", "/login", "name=owner&password="+url.QueryEscape(password))
@@ -122,8 +122,8 @@ func TestLoginIsSeen(t *testing.T) {
 	}
 	after := time.Now()
 	_, id, _ := strings.Cut(cookie, "=")
-	seen := after.Add(5 * time.Minute)
-	w.db.Renew(id, seen)
+	seen := stored(after.Add(5 * time.Minute))
+	w.db.Sessions().Renew(t.Context(), sessions.KeyOf(id), seen)
 	w.cookies["owner"] = cookie
 
 	event := w.eventLines("owner", 1)

@@ -6,6 +6,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"latchkey/app/accounts"
+	"latchkey/app/sessions"
 )
 
 type loginPage struct {
@@ -54,7 +55,7 @@ func (s *Site) login(c *fiber.Ctx, v Visitor) error {
 
 func (s *Site) prove(c *fiber.Ctx, name, password string) (accounts.Account, error) {
 	if s.settings.Dev && password == "" {
-		return s.accounts.LogInDev(name)
+		return s.accounts.LogInDev(c.UserContext(), name)
 	}
 	return s.accounts.LogIn(c.UserContext(), accounts.Attempt{
 		Name:     name,
@@ -67,7 +68,7 @@ func (s *Site) prove(c *fiber.Ctx, name, password string) (accounts.Account, err
 // begin logs the visitor in to the account that they proved, and makes their
 // browser known, so that other people's failures do not keep it out.
 func (s *Site) begin(c *fiber.Ctx, a accounts.Account) error {
-	if err := s.sessions.Begin(c, [16]byte(a.ID), a.PasswordChanged); err != nil {
+	if err := s.sessions.Begin(c, sessions.Account(a.ID), a.PasswordVersion); err != nil {
 		return err
 	}
 	s.cookies.known.set(c, s.accounts.Known(a), accounts.KnownFor)

@@ -96,7 +96,7 @@ func TestProofGoesOn(t *testing.T) {
 	if got.status != 303 || got.cookie == "" || got.cookie == old {
 		t.Fatalf("%s, cookie %q", got, got.cookie)
 	}
-	a, err := w.accounts.Get(w.ids["owner"])
+	a, err := w.accounts.Get(t.Context(), w.ids["owner"])
 	w.must(err)
 	if !a.Disabled {
 		t.Error("nothing was done")

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"math"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"latchkey/app/accounts"
 	"latchkey/app/internal/netconn"
+	"latchkey/app/internal/store"
 	"latchkey/app/sessions"
 )
 
@@ -66,6 +68,7 @@ func (s *Site) refuse(c *fiber.Ctx, err error) error {
 // they come here; what is left is what the server refuses before any route.
 func (s *Site) refuseUnread(c *fiber.Ctx, err error) error {
 	netconn.Linger(c.Context().Conn()) // or the browser would lose the page
+	defer s.beginPatience(c).End()
 	c.Locals(loggedAs{}, unread{})
 	return s.refuse(c, err)
 }
@@ -100,7 +103,7 @@ func explain(err error) (r *Refusal, fault error) {
 		return &Refusal{Status: known.Code, Message: message}, fault
 	case errors.Is(err, sessions.ErrEnded):
 		return &Refusal{Status: fiber.StatusUnauthorized, Message: "Your session has ended. Please log in again."}, nil
-	case errors.Is(err, sessions.ErrFull), errors.Is(err, sessions.ErrBusy):
+	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		status := fiber.StatusServiceUnavailable
 		return &Refusal{Status: status, Message: messages[status], RetryAfter: time.Minute}, err
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"latchkey/app/accounts"
+	"latchkey/app/internal/store"
 	"latchkey/app/sessions"
 )
 
@@ -37,7 +39,11 @@ func TestFaults(t *testing.T) {
 		{request{to: "GET /login", id: id}, disk, 500, "Something went wrong here.", detail, ""},
 		{request{to: "POST /logout", id: id}, disk, 500, "Something went wrong here.", detail, ""},
 		{request{to: "POST /login", form: proof("Bob")}, disk, 500, "Something went wrong here.", detail, ""},
-		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", sessions.ErrFull, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", store.ErrFull, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", store.ErrBusy, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", context.DeadlineExceeded, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "GET /", id: id}, fmt.Errorf("%w: %w", context.DeadlineExceeded, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /logout", id: id}, fmt.Errorf("%w: %w", store.ErrBusy, disk), 503, "cannot be done right now", detail, "60"},
 		{request{to: "POST /login", form: proof("Bob")}, sessions.ErrEnded, 401, "Your session has ended.", "", ""},
 		{request{to: "GET /nothing", id: id}, disk, 404, "There is no such page.", "", ""},
 	} {
@@ -82,8 +88,11 @@ func TestExplain(t *testing.T) {
 		fault  bool
 	}{
 		{fault, 500, 0, true},
-		{fmt.Errorf("begin: %w", sessions.ErrFull), 503, time.Minute, true},
-		{fmt.Errorf("begin: %w", sessions.ErrBusy), 503, time.Minute, true},
+		{fmt.Errorf("begin: %w", store.ErrFull), 503, time.Minute, true},
+		{fmt.Errorf("begin: %w", store.ErrBusy), 503, time.Minute, true},
+		{fmt.Errorf("begin: %w", context.DeadlineExceeded), 503, time.Minute, true},
+		{fmt.Errorf("read: %w", store.ErrDamaged), 500, 0, true},
+		{context.Canceled, 500, 0, true}, // nobody but the end of the request cancels
 		{fmt.Errorf("save: %w", sessions.ErrEnded), 401, 0, false},
 		{&Refusal{Status: 403, Message: "No."}, 403, 0, false},
 		{fmt.Errorf("more: %w", &Refusal{Status: 429, Message: "No.", RetryAfter: time.Second}), 429, time.Second, false},

@@ -22,7 +22,7 @@ func (s *Site) registrationList(c *fiber.Ctx, v Visitor) error {
 
 // showRegistrations shows the page, with the refusal if there is one.
 func (s *Site) showRegistrations(c *fiber.Ctx, v Visitor, refusal error) error {
-	list, err := s.registrations.ListOf(v.ID)
+	list, err := s.registrations.ListOf(c.UserContext(), v.ID)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *Site) register(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.registrations.Register(v.ID, values[0])
+	r, err := s.registrations.Register(c.UserContext(), v.ID, values[0])
 	s.eventBy(c, v, "registration", err, aboutRegistration(r)...)
 	if err != nil {
 		return s.showRegistrations(c, v, err)
@@ -58,7 +58,7 @@ func (s *Site) deregisterForm(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.registrations.Get(id, v.ID, v.Admin)
+	r, err := s.registrations.Get(c.UserContext(), id, v.ID, v.Admin)
 	if err != nil {
 		s.eventBy(c, v, "deregistration", err, aboutRegistration(r)...)
 		return err
@@ -66,7 +66,7 @@ func (s *Site) deregisterForm(c *fiber.Ctx, v Visitor) error {
 	if r.Owner != v.ID && !v.provedLately() {
 		return s.askProof(c, v, s.deregisterForm)
 	}
-	owner, err := s.accounts.Get(r.Owner)
+	owner, err := s.accounts.Get(c.UserContext(), r.Owner)
 	if err != nil {
 		return err
 	}
@@ -86,12 +86,12 @@ func (s *Site) deregister(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.registrations.Get(id, v.ID, v.Admin)
+	r, err := s.registrations.Get(c.UserContext(), id, v.ID, v.Admin)
 	if err == nil && r.Owner != v.ID && !v.provedLately() {
 		return s.askProof(c, v, s.deregister)
 	}
 	if err == nil {
-		r, err = s.registrations.Deregister(id, v.ID, v.Admin)
+		r, err = s.registrations.Deregister(c.UserContext(), id, v.ID, v.Admin)
 	}
 	s.eventBy(c, v, "deregistration", err, aboutRegistration(r)...)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // registration makes one of an account.
 func (w *world) registration(of, sport string) registrations.ID {
 	w.t.Helper()
-	r, err := registrations.New(w.db.Registrations(), time.Now).Register(w.ids[of], sport)
+	r, err := registrations.New(w.db.Registrations(), time.Now).Register(w.t.Context(), w.ids[of], sport)
 	w.must(err)
 	return r.ID
 }
@@ -21,7 +21,7 @@ func (w *world) registration(of, sport string) registrations.ID {
 // sports returns what an account is registered for.
 func (w *world) sports(of string) (sports []string) {
 	w.t.Helper()
-	list, err := w.db.Registrations().ListOf(w.ids[of])
+	list, _, err := w.db.Registrations().ListByOwner(w.t.Context(), w.ids[of], "", 100)
 	w.must(err)
 	for _, r := range list {
 		sports = append(sports, r.Sport)
@@ -52,7 +52,7 @@ func TestRegisterAndDeregister(t *testing.T) {
 	if got := w.post("owner", "/registrations", "sport=Football"); got.status != 422 || !strings.Contains(got.body, "registered for this sport already") || w.file() != before {
 		t.Errorf("register again: %s\n%s", got, got.body)
 	}
-	list, err := w.db.Registrations().ListOf(w.ids["owner"])
+	list, _, err := w.db.Registrations().ListByOwner(w.t.Context(), w.ids["owner"], "", 100)
 	w.must(err)
 	for _, r := range list {
 		path := "/registrations/" + r.ID.String() + "/deregister"
@@ -131,7 +131,7 @@ func TestOthersRegistrations(t *testing.T) {
 	if got := w.post("another", "/registrations/"+mine.String()+"/deregister", "id="+theirs.String()); got.status != 303 {
 		t.Errorf("one's own: %s", got)
 	}
-	if _, err := w.db.Registrations().Get(theirs); err != nil {
+	if _, err := w.db.Registrations().Get(w.t.Context(), theirs); err != nil {
 		t.Errorf("another's is gone: %v", err)
 	}
 	if len(w.sports("another")) != 0 {
@@ -153,7 +153,7 @@ func TestFieldsThatNobodyAskedForInARegistration(t *testing.T) {
 	if len(w.sports("owner")) != 0 || len(w.sports("another")) != 1 {
 		t.Errorf("owner: %q, another: %q", w.sports("owner"), w.sports("another"))
 	}
-	if _, err := w.db.Registrations().Get(registrations.ID{15: 1}); err == nil {
+	if _, err := w.db.Registrations().Get(w.t.Context(), registrations.ID{15: 1}); err == nil {
 		t.Error("the form chose the id")
 	}
 }
@@ -189,7 +189,7 @@ func TestRemovedWithTheAccount(t *testing.T) {
 	if got := w.post("owner", "/account/delete", "password="+url.QueryEscape(password)); got.status != 303 {
 		t.Fatal(got)
 	}
-	if _, err := w.db.Registrations().Get(id); err == nil {
+	if _, err := w.db.Registrations().Get(w.t.Context(), id); err == nil {
 		t.Error("a registration of nobody")
 	}
 }

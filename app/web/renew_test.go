@@ -15,9 +15,9 @@ import (
 // ASVS 7.3.1
 func TestWhatRenewsNothing(t *testing.T) {
 	s := newTestSite(t, "--dev")
-	now := time.Now()
+	now := stored(time.Now())
 	id := sessions.NewID(now)
-	if err := s.store.DB.Begin(id, "", sessions.Session{Began: now, Seen: now.Add(-time.Hour)}, nil); err != nil {
+	if err := s.store.Store.Begin(t.Context(), sessions.KeyOf(id), sessions.Key{}, sessions.Session{Began: now, Seen: now.Add(-time.Hour)}, nil); err != nil {
 		t.Fatal(err)
 	}
 	checked := 0
@@ -62,7 +62,7 @@ func TestWhatRenewsNothing(t *testing.T) {
 	} {
 		s.store.noted.Store(0)
 		// What was noted in earnest would be due no more.
-		if err := s.store.DB.Begin(id, id, sessions.Session{Began: now, Seen: now.Add(-time.Hour)}, nil); err != nil {
+		if err := s.store.Store.Begin(t.Context(), sessions.KeyOf(id), sessions.KeyOf(id), sessions.Session{Began: now, Seen: now.Add(-time.Hour)}, nil); err != nil {
 			t.Fatal(err)
 		}
 		test.id = id

@@ -18,7 +18,7 @@ type resetPage struct {
 // resetForm asks for the new password. It changes nothing: mail scanners and
 // link previews open links, too.
 func (s *Site) resetForm(c *fiber.Ctx, v Visitor) error {
-	account, err := s.accounts.CheckReset(c.Params("secret"))
+	account, err := s.accounts.CheckReset(c.UserContext(), c.Params("secret"))
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (s *Site) reset(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	account, err := s.accounts.CheckReset(c.Params("secret"))
+	account, err := s.accounts.CheckReset(c.UserContext(), c.Params("secret"))
 	if err == nil {
 		var now accounts.Account
 		if now, err = s.accounts.Reset(c.UserContext(), c.Params("secret"), values[0]); err == nil {

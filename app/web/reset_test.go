@@ -49,7 +49,7 @@ func TestResetLink(t *testing.T) {
 	if got := w.get("nobody", second); got.status != 200 {
 		t.Errorf("the second link: %s", got)
 	}
-	content, err := os.ReadFile(w.db.Conn().Path())
+	content, err := os.ReadFile(w.db.Bolt().Path())
 	w.must(err)
 	if secret := strings.TrimPrefix(second, "/reset/"); strings.Contains(string(content), secret) {
 		t.Error("the secret is in the file")

@@ -120,7 +120,7 @@ func (w *world) sessionKey(visitor string) string {
 // filler fills in what a row names, after making it.
 func (w *world) filler() *strings.Replacer {
 	w.t.Helper()
-	secret, err := w.accounts.StartReset(w.ids["owner"])
+	secret, err := w.accounts.StartReset(w.t.Context(), w.ids["owner"])
 	w.must(err)
 	files, err := w.public()
 	w.must(err)
@@ -257,16 +257,16 @@ func TestPowersCountAtTheNextRequest(t *testing.T) {
 		}
 	}
 	status("another", 404)
-	w.must(w.accounts.SetAdmin(w.ids["another"], true))
+	w.must(w.accounts.SetAdmin(t.Context(), w.ids["another"], true))
 	status("another", 200)
 	status("administrator", 200)
-	w.must(w.accounts.SetAdmin(w.ids["administrator"], false))
+	w.must(w.accounts.SetAdmin(t.Context(), w.ids["administrator"], false))
 	status("administrator", 404)
 	if got := w.get("administrator", "/account"); got.status != 200 {
 		t.Errorf("who is unmade stays logged in: %s", got)
 	}
-	w.must(w.accounts.SetAdmin(w.ids["administrator"], true))
+	w.must(w.accounts.SetAdmin(t.Context(), w.ids["administrator"], true))
 	status("administrator", 200)
-	w.must(w.accounts.SetDisabled(w.ids["administrator"], true))
+	w.must(w.accounts.SetDisabled(t.Context(), w.ids["administrator"], true))
 	status("administrator", 404)
 }

@@ -58,7 +58,8 @@ type Site struct {
 	guard    *guard
 	cookies  cookies
 	ids      *requestIDs
-	reload   *reload // nil without --dev
+	patience time.Duration // requestPatience, but in tests
+	reload   *reload       // nil without --dev
 
 	registrations *registrations.Registrations
 }
@@ -76,6 +77,8 @@ func New(o Options) (*Site, error) {
 		events:  o.Events,
 		cookies: newCookies(!o.Settings.Dev),
 		ids:     newRequestIDs(),
+
+		patience: requestPatience,
 
 		registrations: registrations.New(o.Registrations, nil),
 	}

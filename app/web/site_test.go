@@ -51,15 +51,15 @@ func newTestSite(t testing.TB, args ...string) *testSite {
 		t.Fatal(err)
 	}
 	settings := command.Settings
-	db, err := bolt.Open(filepath.Join(t.TempDir(), "latchkey.db"), sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime})
+	db, err := bolt.Open(filepath.Join(t.TempDir(), "latchkey.db"), bolt.Options{Limits: sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &testSite{
-		t: t, store: &faultyStore{DB: db}, log: &logLines{}, cookie: "__Host-session",
+		t: t, store: &faultyStore{Store: db.Sessions()}, log: &logLines{}, cookie: "__Host-session",
 		stopped: make(chan struct{}), began: make(chan struct{}), goOn: make(chan struct{}),
 	}
-	people, err := accounts.New(db.Accounts(), accounts.Settings{
+	people, err := accounts.New(t.Context(), db.Accounts(), accounts.Settings{
 		Title:   settings.Title,
 		Cost:    accounts.Cost{Memory: 64, Passes: 1, Lanes: 1},
 		SignUps: 3600,
@@ -68,7 +68,7 @@ func newTestSite(t testing.TB, args ...string) *testSite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := Options{Settings: settings, Accounts: people, Events: db.Accounts(), Sessions: s.store, Log: slog.New(slog.NewJSONHandler(s.log, nil))}
+	options := Options{Settings: settings, Accounts: people, Events: db.Events(), Sessions: s.store, Log: slog.New(slog.NewJSONHandler(s.log, nil))}
 	options.Registrations = db.Registrations()
 	if settings.Dev {
 		options.Disk = copyDisk(t)
@@ -129,7 +129,7 @@ func copyDisk(t testing.TB) fs.FS {
 
 // faultyStore is the real store until it is given a fault.
 type faultyStore struct {
-	*bolt.DB
+	sessions.Store
 	fault atomic.Pointer[error] // what everything returns
 	begin atomic.Pointer[error] // what Begin returns
 	reads atomic.Int64          // how often a session was read
@@ -140,33 +140,33 @@ func (f *faultyStore) fail(err error)      { f.fault.Store(&err) }
 func (f *faultyStore) failBegin(err error) { f.begin.Store(&err) }
 func (f *faultyStore) repair()             { f.fault.Store(nil); f.begin.Store(nil) }
 
-func (f *faultyStore) Read(id string) (sessions.Session, error) {
+func (f *faultyStore) Read(ctx context.Context, k sessions.Key) (sessions.Session, error) {
 	f.reads.Add(1)
 	if err := f.fault.Load(); err != nil {
 		return sessions.Session{}, *err
 	}
-	return f.DB.Read(id)
+	return f.Store.Read(ctx, k)
 }
 
-func (f *faultyStore) Renew(id string, seen time.Time) {
+func (f *faultyStore) Renew(ctx context.Context, k sessions.Key, seen time.Time) {
 	f.noted.Add(1)
-	f.DB.Renew(id, seen)
+	f.Store.Renew(ctx, k, seen)
 }
 
-func (f *faultyStore) Begin(id, replaces string, s sessions.Session, data []byte) error {
+func (f *faultyStore) Begin(ctx context.Context, k, replaces sessions.Key, s sessions.Session, data []byte) error {
 	for _, fault := range []*error{f.fault.Load(), f.begin.Load()} {
 		if fault != nil {
 			return *fault
 		}
 	}
-	return f.DB.Begin(id, replaces, s, data)
+	return f.Store.Begin(ctx, k, replaces, s, data)
 }
 
-func (f *faultyStore) Delete(id string) error {
+func (f *faultyStore) End(ctx context.Context, k sessions.Key) error {
 	if err := f.fault.Load(); err != nil {
 		return *err
 	}
-	return f.DB.Delete(id)
+	return f.Store.End(ctx, k)
 }
 
 // logLines keeps what is logged.

@@ -22,8 +22,11 @@ import (
 	"go.etcd.io/bbolt"
 
 	"latchkey/app/accounts"
+	accountstest "latchkey/app/accounts/storetest"
 	"latchkey/app/bolt"
+	registrationstest "latchkey/app/registrations/storetest"
 	"latchkey/app/sessions"
+	sessionstest "latchkey/app/sessions/storetest"
 	"latchkey/config"
 )
 
@@ -48,18 +51,18 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, lines: &lines{}, ids: map[string]accounts.ID{}, cookies: map[string]string{}}
 	limits := sessions.Limits{Idle: time.Hour, Lifetime: 24 * time.Hour}
 	var err error
-	if w.db, err = bolt.Open(filepath.Join(t.TempDir(), "x.db"), limits); err != nil {
+	if w.db, err = bolt.Open(filepath.Join(t.TempDir(), "x.db"), bolt.Options{Limits: limits}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.db.Close() })
-	people, err := accounts.New(w.db.Accounts(), accounts.Settings{Cost: accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}},
+	people, err := accounts.New(t.Context(), accountstest.Strict(t, w.db.Accounts()), accounts.Settings{Cost: accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}},
 		func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	settings := config.Settings{Title: "store", Origin: "https://example.com", PasswordMin: 15, SessionIdle: limits.Idle, SessionLifetime: limits.Lifetime}
-	w.Site, err = New(Options{Settings: settings, Accounts: people, Events: w.db.Accounts(), Sessions: w.db, Log: slog.New(slog.NewJSONHandler(w.lines, nil)),
-		Registrations: w.db.Registrations(),
+	w.Site, err = New(Options{Settings: settings, Accounts: people, Events: accountstest.StrictEvents(t, w.db.Events()), Sessions: sessionstest.Strict(t, w.db.Sessions()), Log: slog.New(slog.NewJSONHandler(w.lines, nil)),
+		Registrations: registrationstest.Strict(t, w.db.Registrations()),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -67,8 +70,8 @@ func newWorld(t *testing.T) *world {
 	for _, name := range visitors[1:] {
 		w.add(name)
 	}
-	w.must(people.SetAdmin(w.ids["administrator"], true))
-	w.must(people.SetDisabled(w.ids["disabled"], true))
+	w.must(people.SetAdmin(t.Context(), w.ids["administrator"], true))
+	w.must(people.SetDisabled(t.Context(), w.ids["disabled"], true))
 	return w
 }
 
@@ -91,14 +94,14 @@ func (w *world) add(name string) {
 		a, err := w.accounts.SignUp(w.t.Context(), name, password, netip.MustParseAddr("192.0.2.1"))
 		w.must(err)
 		hashed.hash = a.Hash
-		w.must(w.accounts.Remove(a.ID))
+		w.must(w.accounts.Remove(w.t.Context(), a.ID))
 	})
 	n, err := accounts.ParseName(name)
 	w.must(err)
-	at := time.Now().UTC().Round(0)
-	a := accounts.Account{Name: n, Hash: hashed.hash, Created: at, PasswordChanged: at}
+	at := time.Now().UTC().Truncate(time.Microsecond)
+	a := accounts.Account{Name: n, Hash: hashed.hash, Created: at, PasswordChanged: at, PasswordVersion: 1}
 	rand.Read(a.ID[:])
-	w.must(w.db.Accounts().Create(a))
+	w.must(w.db.Accounts().Create(w.t.Context(), a))
 	w.ids[name] = a.ID
 	w.logIn(name)
 }
@@ -109,12 +112,15 @@ func (w *world) logIn(name string) { w.logInAt(name, time.Now()) }
 // logInAt begins a session that began, was seen and was proved then.
 func (w *world) logInAt(name string, now time.Time) {
 	w.t.Helper()
-	a, err := w.accounts.Get(w.ids[name])
+	a, err := w.accounts.Get(w.t.Context(), w.ids[name])
 	w.must(err)
 	id := sessions.NewID(time.Now())
-	w.must(w.db.Begin(id, "", sessions.Session{Account: sessions.Account(a.ID), Password: a.PasswordChanged, Began: now, Seen: time.Now(), Proved: now}, nil))
+	w.must(w.db.Sessions().Begin(w.t.Context(), sessions.KeyOf(id), sessions.Key{}, sessions.Session{Account: sessions.Account(a.ID), PasswordVersion: a.PasswordVersion, Began: stored(now), Seen: stored(time.Now()), Proved: stored(now)}, nil))
 	w.cookies[name] = "__Host-session=" + id
 }
+
+// stored returns a time as stores of sessions keep it.
+func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // answer is what a visitor gets.
 type answer struct {
@@ -173,7 +179,7 @@ func (w *world) send(visitor, method, path, form string) answer {
 func (w *world) file() (sum [32]byte) {
 	w.t.Helper()
 	h := sha256.New()
-	w.must(w.db.Conn().View(func(tx *bbolt.Tx) error {
+	w.must(w.db.Bolt().View(func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 			switch string(name) {
 			case "events", "account sessions":

@@ -52,13 +52,12 @@ var limits = sessions.Limits{Idle: 7 * 24 * time.Hour, Lifetime: 30 * 24 * time.
 func fill(b *testing.B, n int) (path string) {
 	b.Helper()
 	path = filepath.Join(b.TempDir(), "latchkey.db")
-	db, err := bolt.Open(path, limits)
+	db, err := bolt.Open(path, bolt.Options{Limits: limits})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	db.Conn().NoSync = true // it is thrown away if the machine goes down
-	now := time.Now()
+	now := time.Now().UTC().Truncate(time.Millisecond)
 	at := func(i int) accounts.ID {
 		sum := sha256.Sum256(fmt.Append(nil, "account", i))
 		return accounts.ID(sum[:16])
@@ -74,11 +73,11 @@ func fill(b *testing.B, n int) (path string) {
 				}
 				name, err := accounts.ParseName(accountName(i))
 				if err == nil {
-					err = db.Accounts().Create(accounts.Account{ID: at(i), Name: name, Admin: i == 0, Created: now, PasswordChanged: now})
+					err = db.Accounts().Create(b.Context(), accounts.Account{ID: at(i), Name: name, Admin: i == 0, Created: now})
 				}
 				for j := i * perAccount; err == nil && j < min(n, (i+1)*perAccount); j++ {
-					err = db.Begin(sessionID(j), "", sessions.Session{
-						Account: sessions.Account(at(i)), Password: now, Began: now, Seen: now, Proved: now,
+					err = db.Sessions().Begin(b.Context(), sessions.KeyOf(sessionID(j)), sessions.Key{}, sessions.Session{
+						Account: sessions.Account(at(i)), Began: now, Seen: now, Proved: now,
 						Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.1",
 					}, []byte(strings.Repeat("data", 20)))
 				}
@@ -90,9 +89,6 @@ func fill(b *testing.B, n int) (path string) {
 		})
 	}
 	writers.Wait()
-	if err := db.Conn().Sync(); err != nil {
-		b.Fatal(err)
-	}
 	return path
 }
 
@@ -111,7 +107,7 @@ type grown struct {
 func opening(b *testing.B, path string) float64 {
 	b.Helper()
 	began := time.Now()
-	db, err := bolt.Open(path, limits)
+	db, err := bolt.Open(path, bolt.Options{Limits: limits})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -108,7 +108,7 @@ func TestDamagedFile(t *testing.T) {
 			}
 			faults := damaged.Faults() // not all of many
 			for _, fault := range faults {
-				if !strings.Contains(fault, "is damaged") {
+				if !strings.Contains(fault, "damaged") {
 					t.Errorf("the log has %s", fault)
 				}
 			}

@@ -20,7 +20,7 @@ func testLoggedIn(t *testing.T, s accounts.Store) {
 		if rehash != "" {
 			a.Hash = rehash
 		}
-		now, err := s.LoggedIn(a, a.LastLogin, rehash)
+		now, err := s.LoggedIn(t.Context(), a, a.LastLogin, rehash)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,18 +34,18 @@ func testLoggedIn(t *testing.T, s accounts.Store) {
 func testLoggedInChanged(t *testing.T, s accounts.Store) {
 	a := create(t, s, "alice")
 	old := a
-	a, err := s.SetPassword(a, "second", noon.Add(time.Minute))
+	a, err := s.SetPassword(t.Context(), a, "second", noon.Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.LoggedIn(old, noon, "first again"); !errors.Is(err, accounts.ErrChanged) {
+	if _, err := s.LoggedIn(t.Context(), old, noon, "first again"); !errors.Is(err, accounts.ErrChanged) {
 		t.Errorf("login by the former password: %v, want ErrChanged", err)
 	}
-	if err := s.SetDisabled(a.ID, true); err != nil {
+	if err := s.SetDisabled(t.Context(), a.ID, true); err != nil {
 		t.Fatal(err)
 	}
 	a.Disabled = true
-	if _, err := s.LoggedIn(a, noon, "rehash"); !errors.Is(err, accounts.ErrChanged) {
+	if _, err := s.LoggedIn(t.Context(), a, noon, "rehash"); !errors.Is(err, accounts.ErrChanged) {
 		t.Errorf("login while disabled: %v, want ErrChanged", err)
 	}
 	same(t, read(t, s, a), a)
@@ -55,49 +55,80 @@ func testSetPassword(t *testing.T, s accounts.Store) {
 	other := create(t, s, "bob")
 	a := create(t, s, "alice", admin)
 	old := a
-	at := noon.Add(time.Nanosecond)
-	now, err := s.SetPassword(a, "second", at)
+	at := noon.Add(time.Microsecond)
+	now, err := s.SetPassword(t.Context(), a, "second", at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Hash, a.PasswordChanged = "second", at
+	a.Hash, a.PasswordChanged, a.PasswordVersion = "second", at, 2
 	same(t, now, a)
 	same(t, read(t, s, a), a)
-	if _, err := s.SetPassword(old, "third", noon.Add(time.Hour)); !errors.Is(err, accounts.ErrChanged) {
+	if _, err := s.SetPassword(t.Context(), old, "third", noon.Add(time.Hour)); !errors.Is(err, accounts.ErrChanged) {
 		t.Errorf("change by the former password: %v, want ErrChanged", err)
 	}
 	same(t, read(t, s, a), a)
 	same(t, read(t, s, other), other)
 }
 
-func testPasswordTimes(t *testing.T, s accounts.Store) {
-	a := create(t, s, "alice")
-	for _, test := range []struct{ at, want time.Time }{
-		{noon.Add(time.Hour), noon.Add(time.Hour)},
-		{noon.Add(time.Hour), noon.Add(time.Hour + 1)}, // the same time again
-		{noon, noon.Add(time.Hour + 2)},                // a clock set back
-	} {
-		var err error
-		if a, err = s.SetPassword(a, "hash", test.at); err != nil {
+// PasswordVersion tells passwords apart whatever the clock says: at a later time,
+// at the same time again, and with a clock that was set back.
+func testPasswordVersions(t *testing.T, s accounts.Store) {
+	// A large number, as a file that was converted has.
+	const first = uint64(1_764_000_000_123_456_789)
+	a := create(t, s, "alice", func(a *accounts.Account) { a.PasswordVersion = first })
+	other := create(t, s, "bob")
+	var former []accounts.Account
+	changed := func(what string, at time.Time, now accounts.Account, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if now.PasswordVersion != a.PasswordVersion+1 || !now.PasswordChanged.Equal(at) {
+			t.Errorf("%s: version %d at %v, want %d at %v", what, now.PasswordVersion, now.PasswordChanged, a.PasswordVersion+1, at)
+		}
+		former = append(former, a)
+		a = now
+		same(t, read(t, s, a), a)
+	}
+	for i, at := range []time.Time{noon.Add(time.Hour), noon.Add(time.Hour), noon, noon.Add(-time.Hour)} {
+		now, err := s.SetPassword(t.Context(), a, "hash", at)
+		changed("SetPassword", at, now, err)
+		sum := [32]byte{byte(i + 1)}
+		if err := s.StartReset(t.Context(), a.ID, sum, noon.Add(2*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		if !a.PasswordChanged.Equal(test.want) {
-			t.Errorf("PasswordChanged %v, want %v", a.PasswordChanged, test.want)
+		now, err = s.Reset(t.Context(), sum, "hash", at)
+		changed("Reset", at, now, err)
+	}
+	for _, old := range former {
+		_, set := s.SetPassword(t.Context(), old, "stolen", noon)
+		_, in := s.LoggedIn(t.Context(), old, noon, "stolen")
+		if !errors.Is(set, accounts.ErrChanged) || !errors.Is(in, accounts.ErrChanged) {
+			t.Errorf("by version %d: SetPassword %v, LoggedIn %v, want ErrChanged", old.PasswordVersion, set, in)
 		}
 	}
-	if err := s.StartReset(a.ID, [32]byte{1}, noon.Add(time.Hour)); err != nil {
+	// The version alone decides, not the time that was read with it.
+	read1 := a
+	read1.PasswordChanged = noon.Add(time.Minute)
+	if _, err := s.LoggedIn(t.Context(), read1, noon, ""); err != nil {
+		t.Errorf("LoggedIn with the version on file: %v", err)
+	}
+	// What is no new password leaves it.
+	if err := errors.Join(s.SetAdmin(t.Context(), other.ID, true), s.SetAdmin(t.Context(), a.ID, true), s.SetDisabled(t.Context(), a.ID, true), s.SetDisabled(t.Context(), a.ID, false)); err != nil {
 		t.Fatal(err)
 	}
-	a, err := s.Reset([32]byte{1}, "hash", noon)
-	if err != nil || !a.PasswordChanged.Equal(noon.Add(time.Hour+3)) {
-		t.Errorf("Reset: PasswordChanged %v, %v", a.PasswordChanged, err)
+	if now := read(t, s, a); now.PasswordVersion != a.PasswordVersion {
+		t.Errorf("version %d, want %d", now.PasswordVersion, a.PasswordVersion)
+	}
+	if now := read(t, s, other); now.PasswordVersion != 1 {
+		t.Errorf("another's version is %d", now.PasswordVersion)
 	}
 }
 
 func testSetPasswordAtOnce(t *testing.T, s accounts.Store) {
 	a := create(t, s, "alice")
 	won := atOnce(t, 8, accounts.ErrChanged, func(i int) error {
-		_, err := s.SetPassword(a, fmt.Sprint(i), noon.Add(time.Duration(i)))
+		_, err := s.SetPassword(t.Context(), a, fmt.Sprint(i), noon.Add(time.Duration(i)*time.Microsecond))
 		return err
 	})
 	if now := read(t, s, a); now.Hash != fmt.Sprint(won) {
@@ -107,11 +138,11 @@ func testSetPasswordAtOnce(t *testing.T, s accounts.Store) {
 
 // ASVS 6.4.1: first secrets are used once and expire.
 func testReset(t *testing.T, s accounts.Store) {
-	a := create(t, s, "alice", func(a *accounts.Account) { a.Hash, a.PasswordChanged = "", time.Time{} })
+	a := create(t, s, "alice", func(a *accounts.Account) { a.Hash, a.PasswordChanged, a.PasswordVersion = "", time.Time{}, 0 })
 	expires := noon.Add(time.Hour)
 	former, sum := [32]byte{1}, [32]byte{2}
 	for _, sum := range [][32]byte{former, sum} {
-		if err := s.StartReset(a.ID, sum, expires); err != nil {
+		if err := s.StartReset(t.Context(), a.ID, sum, expires); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,31 +157,31 @@ func testReset(t *testing.T, s accounts.Store) {
 		{"at its expiry", sum, expires},
 		{"after its expiry", sum, expires.Add(time.Hour)},
 	} {
-		if _, err := s.ByReset(test.sum, test.at); !errors.Is(err, accounts.ErrReset) {
+		if _, err := s.ByReset(t.Context(), test.sum, test.at); !errors.Is(err, accounts.ErrReset) {
 			t.Errorf("ByReset, %s: %v, want ErrReset", test.what, err)
 		}
-		if _, err := s.Reset(test.sum, "stolen", test.at); !errors.Is(err, accounts.ErrReset) {
+		if _, err := s.Reset(t.Context(), test.sum, "stolen", test.at); !errors.Is(err, accounts.ErrReset) {
 			t.Errorf("Reset, %s: %v, want ErrReset", test.what, err)
 		}
 	}
 	same(t, read(t, s, a), a)
 
-	at := expires.Add(-1)
+	at := expires.Add(-time.Microsecond)
 	for range 2 {
-		found, err := s.ByReset(sum, at)
+		found, err := s.ByReset(t.Context(), sum, at)
 		if err != nil {
 			t.Fatal(err)
 		}
 		same(t, found, a)
 	}
-	a.Hash, a.PasswordChanged = "first", at
-	now, err := s.Reset(sum, "first", at)
+	a.Hash, a.PasswordChanged, a.PasswordVersion = "first", at, 1
+	now, err := s.Reset(t.Context(), sum, "first", at)
 	if err != nil {
 		t.Fatal(err)
 	}
 	same(t, now, a)
 	same(t, read(t, s, a), a)
-	if _, err := s.Reset(sum, "second", at); !errors.Is(err, accounts.ErrReset) {
+	if _, err := s.Reset(t.Context(), sum, "second", at); !errors.Is(err, accounts.ErrReset) {
 		t.Errorf("used twice: %v, want ErrReset", err)
 	}
 	same(t, read(t, s, a), a)
@@ -162,33 +193,33 @@ func testResetVoid(t *testing.T, s accounts.Store) {
 		do   func(accounts.Account) error
 		void bool
 	}{
-		{"login", func(a accounts.Account) error { _, err := s.LoggedIn(a, noon, "rehash"); return err }, false},
-		{"made an administrator", func(a accounts.Account) error { return s.SetAdmin(a.ID, true) }, false},
-		{"password changed", func(a accounts.Account) error { _, err := s.SetPassword(a, "new", noon); return err }, true},
-		{"disabled", func(a accounts.Account) error { return s.SetDisabled(a.ID, true) }, true},
+		{"login", func(a accounts.Account) error { _, err := s.LoggedIn(t.Context(), a, noon, "rehash"); return err }, false},
+		{"made an administrator", func(a accounts.Account) error { return s.SetAdmin(t.Context(), a.ID, true) }, false},
+		{"password changed", func(a accounts.Account) error { _, err := s.SetPassword(t.Context(), a, "new", noon); return err }, true},
+		{"disabled", func(a accounts.Account) error { return s.SetDisabled(t.Context(), a.ID, true) }, true},
 		{"disabled and enabled", func(a accounts.Account) error {
-			return errors.Join(s.SetDisabled(a.ID, true), s.SetDisabled(a.ID, false))
+			return errors.Join(s.SetDisabled(t.Context(), a.ID, true), s.SetDisabled(t.Context(), a.ID, false))
 		}, true},
-		{"deleted", func(a accounts.Account) error { return s.Delete(a.ID) }, true},
+		{"deleted", func(a accounts.Account) error { return s.Delete(t.Context(), a.ID) }, true},
 	} {
 		a := create(t, s, test.what)
 		sum := [32]byte{byte(i + 1)}
-		if err := s.StartReset(a.ID, sum, noon.Add(time.Hour)); err != nil {
+		if err := s.StartReset(t.Context(), a.ID, sum, noon.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		if err := test.do(a); err != nil {
 			t.Fatalf("%s: %v", test.what, err)
 		}
-		if _, err := s.ByReset(sum, noon); errors.Is(err, accounts.ErrReset) != test.void {
+		if _, err := s.ByReset(t.Context(), sum, noon); errors.Is(err, accounts.ErrReset) != test.void {
 			t.Errorf("%s: ByReset: %v, want void %t", test.what, err, test.void)
 		}
 	}
 	// A reset that was begun while disabled is void as long as that lasts.
 	a := create(t, s, "zoe", disabled)
-	if err := s.StartReset(a.ID, [32]byte{99}, noon.Add(time.Hour)); err != nil {
+	if err := s.StartReset(t.Context(), a.ID, [32]byte{99}, noon.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Reset([32]byte{99}, "new", noon); !errors.Is(err, accounts.ErrReset) {
+	if _, err := s.Reset(t.Context(), [32]byte{99}, "new", noon); !errors.Is(err, accounts.ErrReset) {
 		t.Errorf("Reset while disabled: %v, want ErrReset", err)
 	}
 	same(t, read(t, s, a), a)
@@ -196,11 +227,11 @@ func testResetVoid(t *testing.T, s accounts.Store) {
 
 func testResetAtOnce(t *testing.T, s accounts.Store) {
 	a := create(t, s, "alice")
-	if err := s.StartReset(a.ID, [32]byte{1}, noon.Add(time.Hour)); err != nil {
+	if err := s.StartReset(t.Context(), a.ID, [32]byte{1}, noon.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	won := atOnce(t, 8, accounts.ErrReset, func(i int) error {
-		_, err := s.Reset([32]byte{1}, fmt.Sprint(i), noon)
+		_, err := s.Reset(t.Context(), [32]byte{1}, fmt.Sprint(i), noon)
 		return err
 	})
 	if now := read(t, s, a); now.Hash != fmt.Sprint(won) {
@@ -212,7 +243,7 @@ func testKey(t *testing.T, s accounts.Store) {
 	keys := make(chan [32]byte, 8)
 	for range cap(keys) {
 		go func() {
-			key, err := s.Key()
+			key, err := s.Key(t.Context())
 			if err != nil {
 				t.Errorf("Key: %v", err)
 			}

@@ -1,6 +1,6 @@
-// Package storetest holds what every accounts.Store must do, as tests. They
-// cannot see sessions: that disabling, deleting and another password end them,
-// and nothing else does, is for the store's own tests to show.
+// Package storetest holds what every accounts.Store and accounts.EventStore must
+// do, as tests. That disabling, deleting and another password end sessions, and
+// nothing else does, is among the tests of sessions/storetest.
 package storetest
 
 import (
@@ -26,7 +26,7 @@ func Test(t *testing.T, open func(t *testing.T) accounts.Store) {
 		{"LoggedIn", testLoggedIn},
 		{"LoggedInChanged", testLoggedInChanged},
 		{"SetPassword", testSetPassword},
-		{"SetPasswordNeverRepeatsItsTime", testPasswordTimes},
+		{"PasswordVersionGrows", testPasswordVersions},
 		{"SetPasswordAtOnce", testSetPasswordAtOnce},
 		{"LastAdmin", testLastAdmin},
 		{"LastAdminAtOnce", testLastAdminAtOnce},
@@ -36,13 +36,14 @@ func Test(t *testing.T, open func(t *testing.T) accounts.Store) {
 		{"ResetIsVoid", testResetVoid},
 		{"ResetAtOnce", testResetAtOnce},
 		{"Key", testKey},
+		{"EndedContext", testEndedContext},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
 }
 
-// noon has nanoseconds, which a store must keep.
-var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+// noon has microseconds, which a store must keep.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
 // account returns an account as sign-up makes it.
 func account(t *testing.T, name string) accounts.Account {
@@ -51,7 +52,7 @@ func account(t *testing.T, name string) accounts.Account {
 	if err != nil {
 		t.Fatalf("ParseName(%q): %v", name, err)
 	}
-	a := accounts.Account{Name: n, Hash: "hash of " + name, Created: noon, PasswordChanged: noon}
+	a := accounts.Account{Name: n, Hash: "hash of " + name, Created: noon, PasswordChanged: noon, PasswordVersion: 1}
 	rand.Read(a.ID[:])
 	return a
 }
@@ -63,7 +64,7 @@ func create(t *testing.T, s accounts.Store, name string, change ...func(*account
 	for _, f := range change {
 		f(&a)
 	}
-	if err := s.Create(a); err != nil {
+	if err := s.Create(t.Context(), a); err != nil {
 		t.Fatalf("Create(%q): %v", name, err)
 	}
 	return a
@@ -75,11 +76,11 @@ func disabled(a *accounts.Account) { a.Disabled = true }
 // read returns the account on file, which ByID and ByName must agree about.
 func read(t *testing.T, s accounts.Store, a accounts.Account) accounts.Account {
 	t.Helper()
-	byID, err := s.ByID(a.ID)
+	byID, err := s.ByID(t.Context(), a.ID)
 	if err != nil {
 		t.Fatalf("ByID(%s): %v", a.Name, err)
 	}
-	byName, err := s.ByName(a.Name.Folded())
+	byName, err := s.ByName(t.Context(), a.Name.Folded())
 	if err != nil {
 		t.Fatalf("ByName(%s): %v", a.Name, err)
 	}
@@ -87,7 +88,7 @@ func read(t *testing.T, s accounts.Store, a accounts.Account) accounts.Account {
 	return byID
 }
 
-// same fails unless both accounts are equal to the last nanosecond, in UTC.
+// same fails unless both accounts are equal to the last microsecond, in UTC.
 func same(t *testing.T, got, want accounts.Account) {
 	t.Helper()
 	for _, times := range [][2]time.Time{{got.Created, want.Created}, {got.LastLogin, want.LastLogin}, {got.PasswordChanged, want.PasswordChanged}} {

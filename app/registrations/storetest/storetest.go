@@ -2,18 +2,22 @@
 package storetest
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"latchkey/app/accounts"
+	"latchkey/app/internal/store"
 	"latchkey/app/registrations"
 )
 
-// Stores are the two stores of one file: registrations belong to accounts.
+// Stores are the two stores of one engine: registrations belong to accounts.
 type Stores struct {
 	registrations.Store
 	Accounts accounts.Store
@@ -26,20 +30,24 @@ func Test(t *testing.T, open func(t *testing.T) Stores) {
 		name string
 		run  func(*testing.T, Stores)
 	}{
-		{"Create", testCreate},
-		{"CreateTwice", testCreateTwice},
-		{"CreateAtOnce", testCreateAtOnce},
-		{"CreateForNobody", testCreateForNobody},
+		{"Insert", testInsert},
+		{"InsertTwice", testInsertTwice},
+		{"InsertAtOnce", testInsertAtOnce},
+		{"InsertForNobody", testInsertForNobody},
+		{"Pages", testPages},
+		{"PagesGoOn", testPagesGoOn},
+		{"Cursors", testCursors},
 		{"NotFound", testNotFound},
 		{"Delete", testDelete},
 		{"DeleteAccount", testDeleteAccount},
+		{"EndedContext", testEndedContext},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
 }
 
-// noon has nanoseconds, which a store must keep.
-var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+// noon has microseconds, which a store must keep.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
 // owner keeps a new account.
 func (s Stores) owner(t *testing.T, name string) accounts.ID {
@@ -48,9 +56,9 @@ func (s Stores) owner(t *testing.T, name string) accounts.ID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := accounts.Account{Name: n, Hash: "hash", Created: noon, PasswordChanged: noon}
+	a := accounts.Account{Name: n, Hash: "hash", Created: noon, PasswordChanged: noon, PasswordVersion: 1}
 	rand.Read(a.ID[:])
-	if err := s.Accounts.Create(a); err != nil {
+	if err := s.Accounts.Create(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 	return a.ID
@@ -62,82 +70,95 @@ func registration(owner accounts.ID, sport string) registrations.Registration {
 	return r
 }
 
-// create keeps a new registration.
-func (s Stores) create(t *testing.T, owner accounts.ID, sport string) registrations.Registration {
+// insert keeps a new registration.
+func (s Stores) insert(t *testing.T, owner accounts.ID, sport string) registrations.Registration {
 	t.Helper()
 	r := registration(owner, sport)
-	if err := s.Create(r); err != nil {
-		t.Fatalf("Create(%q): %v", sport, err)
+	if err := s.Insert(t.Context(), r); err != nil {
+		t.Fatalf("Insert(%q): %v", sport, err)
 	}
 	return r
+}
+
+// page returns a page of the list of an owner.
+func (s Stores) page(t *testing.T, owner accounts.ID, after string, limit int) (page []registrations.Registration, next string) {
+	t.Helper()
+	page, next, err := s.ListByOwner(t.Context(), owner, after, limit)
+	if err != nil {
+		t.Fatalf("ListByOwner(%q, %d): %v", after, limit, err)
+	}
+	if len(page) > limit {
+		t.Fatalf("ListByOwner(%q, %d): %d registrations", after, limit, len(page))
+	}
+	return page, next
 }
 
 // has fails unless these, in this order, are all that the owner has, and Get
 // agrees.
 func (s Stores) has(t *testing.T, owner accounts.ID, want ...registrations.Registration) {
 	t.Helper()
-	list, err := s.ListOf(owner)
-	if err != nil || len(list) != len(want) {
-		t.Fatalf("ListOf: %+v, %v, want %+v", list, err, want)
+	list, next := s.page(t, owner, "", 1000)
+	if len(list) != len(want) || next != "" {
+		t.Fatalf("ListByOwner: %+v, next %q, want %+v", list, next, want)
 	}
 	for i, r := range want {
 		if list[i] != r || list[i].At.Location() != time.UTC {
-			t.Errorf("ListOf: %+v, want %+v", list[i], r)
+			t.Errorf("ListByOwner: %+v, want %+v", list[i], r)
 		}
-		if got, err := s.Get(r.ID); err != nil || got != r {
+		if got, err := s.Get(t.Context(), r.ID); err != nil || got != r {
 			t.Errorf("Get: %+v, %v, want %+v", got, err, r)
 		}
 	}
 }
 
 // ASVS 1.2.4: no sport crosses into what belongs to another.
-func testCreate(t *testing.T, s Stores) {
+func testInsert(t *testing.T, s Stores) {
 	ann, bob := s.owner(t, "ann"), s.owner(t, "bob")
 	// In the order of their bytes, which is the order they come back in.
-	sports := []string{"\x00", "/", "Football", "Football\x00", "Football\x00" + string(bob[:]), strings.Repeat("ﷺ", 1000), "Ｆ"}
+	sports := []string{"\x01", "'; DROP TABLE registrations; --", "/", "Football", "Football ", "Football/" + bob.String(), "Foötball", "football", "é", "ﷺ", "Ｆ", "🏀"}
 	var anns, bobs []registrations.Registration
 	for _, sport := range sports {
-		anns, bobs = append(anns, s.create(t, ann, sport)), append(bobs, s.create(t, bob, sport))
+		anns, bobs = append(anns, s.insert(t, ann, sport)), append(bobs, s.insert(t, bob, sport))
 	}
 	s.has(t, ann, anns...)
 	s.has(t, bob, bobs...)
 }
 
-func testCreateTwice(t *testing.T, s Stores) {
+func testInsertTwice(t *testing.T, s Stores) {
 	ann, bob := s.owner(t, "ann"), s.owner(t, "bob")
-	first := s.create(t, ann, "Football")
+	first := s.insert(t, ann, "Football")
 	again := registration(ann, "Football")
-	if err := s.Create(again); !errors.Is(err, registrations.ErrRegistered) {
-		t.Errorf("Create again: %v, want ErrRegistered", err)
+	if err := s.Insert(t.Context(), again); !errors.Is(err, store.ErrTaken) {
+		t.Errorf("Insert again: %v, want store.ErrTaken", err)
 	}
-	if _, err := s.Get(again.ID); !errors.Is(err, registrations.ErrNotFound) {
+	if _, err := s.Get(t.Context(), again.ID); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("the registration that was refused is there: %v", err)
 	}
 	s.has(t, ann, first)
-	s.has(t, bob, s.create(t, bob, "Football"))
+	s.has(t, bob, s.insert(t, bob, "Football"))
 
 	// An id that exists is a fault, and takes nothing from whoever has it.
 	stolen := registration(bob, "Swimming")
 	stolen.ID = first.ID
-	if err := s.Create(stolen); err == nil {
+	if err := s.Insert(t.Context(), stolen); err == nil {
 		t.Error("an id was used twice")
 	}
 	s.has(t, ann, first)
 }
 
 // ASVS 2.3.4: no double winners.
-func testCreateAtOnce(t *testing.T, s Stores) {
+func testInsertAtOnce(t *testing.T, s Stores) {
 	ann := s.owner(t, "ann")
 	var done sync.WaitGroup
 	won := make(chan registrations.Registration, 16)
 	for range cap(won) {
 		done.Go(func() {
 			r := registration(ann, "Football")
-			switch err := s.Create(r); {
+			switch err := s.Insert(t.Context(), r); {
 			case err == nil:
 				won <- r
-			case !errors.Is(err, registrations.ErrRegistered):
-				t.Errorf("Create: %v, want ErrRegistered", err)
+			case !errors.Is(err, store.ErrTaken):
+				t.Errorf("Insert: %v, want store.ErrTaken", err)
 			}
 		})
 	}
@@ -148,18 +169,18 @@ func testCreateAtOnce(t *testing.T, s Stores) {
 	s.has(t, ann, <-won)
 }
 
-func testCreateForNobody(t *testing.T, s Stores) {
+func testInsertForNobody(t *testing.T, s Stores) {
 	gone := s.owner(t, "gone")
-	if err := s.Accounts.Delete(gone); err != nil {
+	if err := s.Accounts.Delete(t.Context(), gone); err != nil {
 		t.Fatal(err)
 	}
 	for _, owner := range []accounts.ID{gone, {}, {1}} {
 		r := registration(owner, "Football")
-		if err := s.Create(r); !errors.Is(err, accounts.ErrNotFound) {
-			t.Errorf("Create: %v, want accounts.ErrNotFound", err)
+		if err := s.Insert(t.Context(), r); !errors.Is(err, accounts.ErrNotFound) {
+			t.Errorf("Insert: %v, want accounts.ErrNotFound", err)
 		}
 		s.has(t, owner)
-		if _, err := s.Get(r.ID); !errors.Is(err, registrations.ErrNotFound) {
+		if _, err := s.Get(t.Context(), r.ID); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a registration of nobody: %v", err)
 		}
 	}
@@ -167,15 +188,15 @@ func testCreateForNobody(t *testing.T, s Stores) {
 
 func testNotFound(t *testing.T, s Stores) {
 	ann := s.owner(t, "ann")
-	r := s.create(t, ann, "Football")
+	r := s.insert(t, ann, "Football")
 	near := r.ID
 	near[15]++
 	for _, id := range []registrations.ID{{}, near, registrations.ID(ann)} {
-		if _, err := s.Get(id); !errors.Is(err, registrations.ErrNotFound) {
-			t.Errorf("Get: %v, want ErrNotFound", err)
+		if _, err := s.Get(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Get: %v, want store.ErrNotFound", err)
 		}
-		if err := s.Delete(id); !errors.Is(err, registrations.ErrNotFound) {
-			t.Errorf("Delete: %v, want ErrNotFound", err)
+		if err := s.Delete(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Delete: %v, want store.ErrNotFound", err)
 		}
 	}
 	s.has(t, ann, r)
@@ -183,35 +204,151 @@ func testNotFound(t *testing.T, s Stores) {
 
 func testDelete(t *testing.T, s Stores) {
 	ann, bob := s.owner(t, "ann"), s.owner(t, "bob")
-	football, swimming, bobs := s.create(t, ann, "Football"), s.create(t, ann, "Swimming"), s.create(t, bob, "Football")
-	if err := s.Delete(football.ID); err != nil {
+	football, swimming, bobs := s.insert(t, ann, "Football"), s.insert(t, ann, "Swimming"), s.insert(t, bob, "Football")
+	if err := s.Delete(t.Context(), football.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Delete(football.ID); !errors.Is(err, registrations.ErrNotFound) {
-		t.Errorf("Delete again: %v, want ErrNotFound", err)
+	if err := s.Delete(t.Context(), football.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Delete again: %v, want store.ErrNotFound", err)
 	}
-	if _, err := s.Get(football.ID); !errors.Is(err, registrations.ErrNotFound) {
-		t.Errorf("Get: %v, want ErrNotFound", err)
+	if _, err := s.Get(t.Context(), football.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get: %v, want store.ErrNotFound", err)
 	}
 	s.has(t, ann, swimming)
 	s.has(t, bob, bobs)
-	s.has(t, ann, s.create(t, ann, "Football"), swimming)
+	s.has(t, ann, s.insert(t, ann, "Football"), swimming)
 }
 
 // Whoever takes the name later gets nothing of what was there.
 func testDeleteAccount(t *testing.T, s Stores) {
 	ann, bob := s.owner(t, "ann"), s.owner(t, "bob")
-	gone := []registrations.Registration{s.create(t, ann, "Football"), s.create(t, ann, "Swimming")}
-	bobs := s.create(t, bob, "Football")
-	if err := s.Accounts.Delete(ann); err != nil {
+	gone := []registrations.Registration{s.insert(t, ann, "Football"), s.insert(t, ann, "Swimming")}
+	bobs := s.insert(t, bob, "Football")
+	if err := s.Accounts.Delete(t.Context(), ann); err != nil {
 		t.Fatal(err)
 	}
 	s.has(t, ann)
 	for _, r := range gone {
-		if _, err := s.Get(r.ID); !errors.Is(err, registrations.ErrNotFound) {
+		if _, err := s.Get(t.Context(), r.ID); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s is there after the account: %v", r.Sport, err)
 		}
 	}
 	s.has(t, bob, bobs)
 	s.has(t, s.owner(t, "ann"))
+}
+
+// named keeps n registrations of an account, in the byte order of their sports.
+func (s Stores) named(t *testing.T, owner accounts.ID, n int) (all []registrations.Registration) {
+	t.Helper()
+	for i := range n {
+		all = append(all, s.insert(t, owner, fmt.Sprintf("Sport %03d", i)))
+	}
+	return all
+}
+
+// Pages of every size add up to the whole list, each registration once, and there
+// is no empty page at the end.
+func testPages(t *testing.T, s Stores) {
+	ann, bob := s.owner(t, "ann"), s.owner(t, "bob")
+	const n = 12
+	want := s.named(t, ann, n)
+	s.named(t, bob, n)
+	for limit := 1; limit <= n+1; limit++ {
+		var got []registrations.Registration
+		pages := 0
+		for after := ""; ; {
+			page, next := s.page(t, ann, after, limit)
+			got = append(got, page...)
+			if pages++; next == "" {
+				break
+			}
+			if len(page) != limit || next == after || pages > n {
+				t.Fatalf("limit %d: a page of %d, next %q after %q", limit, len(page), next, after)
+			}
+			after = next
+		}
+		if !slices.Equal(got, want) || pages != (n+limit-1)/limit {
+			t.Errorf("limit %d: %d registrations on %d pages", limit, len(got), pages)
+		}
+	}
+	if page, next := s.page(t, s.owner(t, "cid"), "", 1); len(page) != 0 || next != "" {
+		t.Errorf("of an account without any: %+v, next %q", page, next)
+	}
+}
+
+// A cursor goes on behind a registration that was removed, and what is added
+// meanwhile is there or not by its place.
+func testPagesGoOn(t *testing.T, s Stores) {
+	ann := s.owner(t, "ann")
+	all := s.named(t, ann, 6)
+	first, next := s.page(t, ann, "", 2)
+	if !slices.Equal(first, all[:2]) || next == "" {
+		t.Fatalf("the first page: %+v, next %q", first, next)
+	}
+	for _, r := range all[1:3] { // the last of that page, and the first of the next
+		if err := s.Delete(t.Context(), r.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.insert(t, ann, "Sport 000 and before the cursor")
+	behind := s.insert(t, ann, "Sport 001 and behind the cursor")
+	second, last := s.page(t, ann, next, 2)
+	if !slices.Equal(second, []registrations.Registration{behind, all[3]}) || last == "" {
+		t.Errorf("the second page: %+v, next %q", second, last)
+	}
+	for _, r := range all[3:] {
+		if err := s.Delete(t.Context(), r.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if page, next := s.page(t, ann, last, 2); len(page) != 0 || next != "" {
+		t.Errorf("with none left: %+v, next %q", page, next)
+	}
+}
+
+// A cursor comes back from a browser, so it may be anything. It never shows what
+// belongs to another (ASVS 8.2.2).
+func testCursors(t *testing.T, s Stores) {
+	ann, bob := s.owner(t, "ann"), s.owner(t, "bob")
+	anns := s.named(t, ann, 4)
+	s.named(t, bob, 4)
+	_, bobs := s.page(t, bob, "", 2)
+	page, next, err := s.ListByOwner(t.Context(), ann, bobs, 10)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a cursor of another: %v", err)
+	}
+	for _, r := range page {
+		if r.Owner != ann || !slices.Contains(anns, r) {
+			t.Errorf("a cursor of another shows %+v", r)
+		}
+	}
+	if err != nil && (len(page) > 0 || next != "") {
+		t.Errorf("a page with an error: %+v, next %q, %v", page, next, err)
+	}
+	for _, after := range []string{" ", "0", "zz", "nonsense", "%00", "é", "../..", "'; --", "Sport 001", anns[0].ID.String() + "0", strings.Repeat("x", 10_000)} {
+		page, next, err := s.ListByOwner(t.Context(), ann, after, 10)
+		if !errors.Is(err, store.ErrNotFound) || len(page) > 0 || next != "" {
+			t.Errorf("after %.20q: %+v, next %q, %v, want store.ErrNotFound", after, page, next, err)
+		}
+	}
+	s.has(t, ann, anns...)
+}
+
+// A context that has ended before a write begins: nothing is written.
+func testEndedContext(t *testing.T, s Stores) {
+	ann := s.owner(t, "ann")
+	kept := s.insert(t, ann, "Football")
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, stop := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer stop()
+	for ctx, want := range map[context.Context]error{canceled: context.Canceled, late: context.DeadlineExceeded} {
+		if err := s.Insert(ctx, registration(ann, "Swimming")); !errors.Is(err, want) {
+			t.Errorf("Insert: %v, want %v", err, want)
+		}
+		if err := s.Store.Delete(ctx, kept.ID); !errors.Is(err, want) {
+			t.Errorf("Delete: %v, want %v", err, want)
+		}
+		s.has(t, ann, kept)
+	}
 }

@@ -1,0 +1,95 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+
+	"latchkey/app/internal/kv"
+	"latchkey/app/sessions"
+)
+
+func (s sessionStore) End(ctx context.Context, k sessions.Key) error {
+	found := false
+	err := s.kv.View(ctx, func(tx *kv.Tx) error {
+		found = tx.Get(bucketSessions, k[:]) != nil
+		return nil
+	})
+	if err != nil || !found {
+		return err // to end nothing costs no commit
+	}
+	return s.kv.Update(ctx, func(tx *kv.Tx) error { return s.endSession(tx, k) })
+}
+
+// maxAliases is how many rotations of one session endSession follows. Each takes a
+// password, and an alias lasts a minute.
+const maxAliases = 1000
+
+// endSession removes the session under a key, or the one that it is an alias of.
+func (db *DB) endSession(tx *kv.Tx, k sessions.Key) error {
+	for range maxAliases {
+		record := tx.Get(bucketSessions, k[:])
+		if !isAlias(record) {
+			return dropSession(tx, k[:])
+		}
+		a, err := decodeAlias(k[:], record)
+		if err != nil || !db.now().Before(a.expires) {
+			return nil // of a damaged alias nobody knows where it led
+		}
+		k = a.key
+	}
+	return nil
+}
+
+// dropSession removes what is under a key, if anything is.
+func dropSession(tx *kv.Tx, k []byte) error {
+	b := tx.Bucket(bucketSessions)
+	record := b.Get(k)
+	if record == nil {
+		return nil
+	}
+	if r, err := decodeSession(k, record); err == nil && r.Account != (sessions.Account{}) {
+		if err := tx.Bucket(bucketSessionIndex).Delete(indexKey(kv.ID(r.Account), k)); err != nil {
+			return err
+		}
+	}
+	return b.Delete(k)
+}
+
+// dropSessions ends every session of an account.
+func dropSessions(tx *kv.Tx, account kv.ID) error { return dropSessionsBut(tx, account, nil) }
+
+func dropSessionsBut(tx *kv.Tx, account kv.ID, but []byte) error {
+	keys, err := sessionKeys(tx, account)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if bytes.Equal(k, but) {
+			continue
+		}
+		if err := tx.Bucket(bucketSessionIndex).Delete(indexKey(account, k)); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketSessions).Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s sessionStore) EndAll(ctx context.Context, account sessions.Account) error {
+	return s.kv.Update(ctx, func(tx *kv.Tx) error { return dropSessions(tx, kv.ID(account)) })
+}
+
+func (s sessionStore) EndOthers(ctx context.Context, account sessions.Account, but sessions.Key) error {
+	return s.kv.Update(ctx, func(tx *kv.Tx) error { return dropSessionsBut(tx, kv.ID(account), but[:]) })
+}
+
+func (s sessionStore) EndOne(ctx context.Context, account sessions.Account, k sessions.Key) error {
+	return s.kv.Update(ctx, func(tx *kv.Tx) error {
+		if !belongs(tx, kv.ID(account), k[:]) {
+			return sessions.ErrEnded
+		}
+		return dropSession(tx, k[:])
+	})
+}
