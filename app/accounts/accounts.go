@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -29,7 +28,6 @@ type Accounts struct {
 	cost      Cost
 	dev       bool
 	key       [32]byte
-	macs      sync.Pool // of hash.Hash, with key: to make one takes longer than to use it
 	passwords passwords
 	hashing   *hashing
 	throttle  *throttle

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"hash"
 	"time"
 )
 
@@ -40,12 +39,7 @@ func (s *Accounts) isKnown(value string, a Account) bool {
 }
 
 func (s *Accounts) knownMAC(a Account, issued time.Time) []byte {
-	mac, _ := s.macs.Get().(hash.Hash)
-	if mac == nil {
-		mac = hmac.New(sha256.New, s.key[:])
-	}
-	defer s.macs.Put(mac)
-	mac.Reset()
+	mac := hmac.New(sha256.New, s.key[:])
 	mac.Write([]byte("latchkey known browser 1\n")) // apart from other uses of the key
 	mac.Write(a.ID[:])
 	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(issued.UnixNano())))

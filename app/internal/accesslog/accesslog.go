@@ -94,7 +94,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	r.Time = r.Time.UTC()
 	err := h.Handler.Handle(ctx, r)
 	if r.Message != message || r.Level != slog.LevelInfo {
-		h.lines.sync()
+		h.lines.flush()
 	}
 	return err
 }

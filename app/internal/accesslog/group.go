@@ -2,14 +2,12 @@ package accesslog
 
 import (
 	"io"
-	"math"
-	"runtime"
 	"sync"
 	"time"
 )
 
 // groupWriter collects lines and writes them together, in the background. A caller
-// that needs its line written at once calls sync after Write.
+// that needs its line written at once calls flush after Write.
 type groupWriter struct {
 	w       io.Writer
 	writing sync.Mutex // held during a write, so that groups keep their order
@@ -18,9 +16,6 @@ type groupWriter struct {
 	space   sync.Cond // signalled when pending is no longer full
 	pending []byte
 	spare   []byte // the buffer of the last group, for the next
-	taken   uint64 // bytes taken from pending so far
-	waiters int    // calls of sync since the last group
-	shared  bool   // the last group had more than one waiter
 
 	large chan struct{} // receives a value when pending is worth a write
 	stop  chan struct{}
@@ -46,7 +41,7 @@ func newGroupWriter(w io.Writer) *groupWriter {
 			case <-g.stop:
 				return
 			}
-			g.flush(math.MaxUint64)
+			g.flush()
 		}
 	})
 	return g
@@ -69,39 +64,19 @@ func (g *groupWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// sync returns when every line added before the call is written. Callers at the
-// same moment share one write, such as logins that shared a commit.
-func (g *groupWriter) sync() {
-	g.mu.Lock()
-	g.waiters++
-	shared := g.shared
-	end := g.taken + uint64(len(g.pending))
-	g.mu.Unlock()
-	if shared {
-		runtime.Gosched() // lets the others add their lines first; a lone caller does not wait
-	}
-	g.flush(end)
-}
-
-// flush writes the pending lines, unless everything before end, an offset in bytes
-// since the start, has been written: later lines can wait for the interval.
-func (g *groupWriter) flush(end uint64) {
+// flush writes the pending lines, and returns when every line added before the call
+// is written. Callers at the same moment share a write.
+func (g *groupWriter) flush() {
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	g.mu.Lock()
 	group := g.pending
-	if len(group) == 0 || g.taken >= end {
-		g.mu.Unlock()
-		return
-	}
-	g.taken += uint64(len(group))
-	if g.waiters > 0 {
-		g.shared, g.waiters = g.waiters > 1, 0
-	}
 	g.pending = g.spare[:0]
 	g.space.Broadcast()
 	g.mu.Unlock()
-	_, _ = g.w.Write(group) // a log has nowhere to report its own errors
+	if len(group) > 0 {
+		_, _ = g.w.Write(group) // a log has nowhere to report its own errors
+	}
 	g.spare = group
 }
 
@@ -109,5 +84,5 @@ func (g *groupWriter) flush(end uint64) {
 func (g *groupWriter) close() {
 	close(g.stop)
 	g.loop.Wait()
-	g.flush(math.MaxUint64)
+	g.flush()
 }
