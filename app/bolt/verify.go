@@ -128,10 +128,17 @@ func verifyAccountReset(tx *kv.Tx, id, sum []byte) (any, error) {
 	return nil, err
 }
 
+type describedEvent struct {
+	Account                       string
+	At                            time.Time
+	What, Outcome, Agent, Address string
+}
+
 func verifyEvent(tx *kv.Tx, key, record []byte) (any, error) {
 	e, err := decodeEvent(key, record)
-	if err == nil {
-		_, err = account(tx, e.Account[:])
+	if err != nil {
+		return nil, err
 	}
-	return e, err
+	_, err = account(tx, e.Account[:])
+	return describedEvent{hex.EncodeToString(e.Account[:]), e.At, e.What, e.Outcome, e.Agent, e.Address}, err
 }

@@ -2,6 +2,8 @@ package kv
 
 import (
 	"bytes"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -110,16 +112,37 @@ func (t Owned[T]) verifyRecord(tx *Tx, key, value []byte) (describe any, err err
 		return nil, err
 	}
 	owner, id := t.keysOf(tx, &r)
+	d := described{record: r, id: id, owner: owner}
 	if !bytes.Equal(key, t.key(owner, id, &r)) {
-		return r, errors.New("it is under another key than its own")
+		return d, errors.New("it is under another key than its own")
 	}
 	if !bytes.Equal(tx.Get(t.ids(), id[:]), key) {
-		return r, errors.New("its id does not lead to it")
+		return d, errors.New("its id does not lead to it")
 	}
 	if t.Unique != nil && !bytes.Equal(tx.Get(t.unique(), t.uniqueKey(owner, &r)), id[:]) {
-		return r, errors.New("what is unique of it does not lead to it")
+		return d, errors.New("what is unique of it does not lead to it")
 	}
-	return r, tx.db.options.Owner(tx, owner)
+	return d, tx.db.options.Owner(tx, owner)
+}
+
+// described is what Check prints of a record: its fields, with ID and Owner in
+// hexadecimal digits.
+type described struct {
+	record    any
+	id, owner ID
+}
+
+func (d described) MarshalJSON() ([]byte, error) {
+	fields := map[string]any{}
+	text, err := json.Marshal(d.record)
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	fields["ID"], fields["Owner"] = hex.EncodeToString(d.id[:]), hex.EncodeToString(d.owner[:])
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(fields)
 }
 
 func (t Owned[T]) verifyUnique(tx *Tx, key, value []byte) error {
