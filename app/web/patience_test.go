@@ -106,9 +106,7 @@ func TestImpatience(t *testing.T) {
 			t.Errorf("after %s: %s\n%s", what, got, got.body)
 		}
 	}
-	if sports := w.sports("owner"); len(sports) > 0 {
-		t.Errorf("registered for %q", sports)
-	}
+	w.mustHaveNoRegistrations("owner")
 	list, err := w.db.Sessions().List(t.Context(), sessions.Account(w.ids["owner"]), 10)
 	if err != nil || len(list) != 1 {
 		t.Errorf("%d sessions, %v, want the one", len(list), err)
@@ -170,7 +168,5 @@ func TestAnyStoreMayBeFull(t *testing.T) {
 	if got.status != 503 || got.header.Get("Retry-After") != "60" || strings.Contains(got.body, "store:") {
 		t.Errorf("%s, Retry-After %q\n%s", got, got.header.Get("Retry-After"), got.body)
 	}
-	if sports := w.sports("owner"); len(sports) > 0 {
-		t.Errorf("registered for %q", sports)
-	}
+	w.mustHaveNoRegistrations("owner")
 }

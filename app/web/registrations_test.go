@@ -19,6 +19,13 @@ func (w *world) registration(of, sport string) registrations.ID {
 }
 
 // sports returns what an account is registered for.
+func (w *world) mustHaveNoRegistrations(of string) {
+	w.t.Helper()
+	if sports := w.sports(of); len(sports) > 0 {
+		w.t.Errorf("%s is registered for %q", of, sports)
+	}
+}
+
 func (w *world) sports(of string) (sports []string) {
 	w.t.Helper()
 	list, _, err := w.db.Registrations().ListByOwner(w.t.Context(), w.ids[of], "", 100)
