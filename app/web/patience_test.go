@@ -12,8 +12,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"latchkey/app/internal/store"
-	"latchkey/app/registrations"
 	"latchkey/app/sessions"
 )
 
@@ -153,20 +151,4 @@ func TestContextOfARequest(t *testing.T) {
 	} else if _, ok := (*ctx).Deadline(); !ok {
 		t.Error("a request that was refused early would wait for ever")
 	}
-}
-
-// full is a store without room.
-type full struct{ registrations.Store }
-
-func (full) Insert(context.Context, registrations.Registration) error { return store.ErrFull }
-
-// Any store may have no room, not only that of sessions.
-func TestAnyStoreMayBeFull(t *testing.T) {
-	w := newWorld(t)
-	w.registrations = registrations.New(full{w.db.Registrations()}, nil)
-	got := w.post("owner", "/registrations", "sport=Football")
-	if got.status != 503 || got.header.Get("Retry-After") != "60" || strings.Contains(got.body, "store:") {
-		t.Errorf("%s, Retry-After %q\n%s", got, got.header.Get("Retry-After"), got.body)
-	}
-	w.mustHaveNoRegistrations("owner")
 }

@@ -1,12 +1,14 @@
 package web
 
 import (
+	"context"
 	"html"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"latchkey/app/internal/store"
 	"latchkey/app/registrations"
 )
 
@@ -18,7 +20,7 @@ func (w *world) registration(of, sport string) registrations.ID {
 	return r.ID
 }
 
-// sports returns what an account is registered for.
+// mustHaveNoRegistrations fails the test if an account has any.
 func (w *world) mustHaveNoRegistrations(of string) {
 	w.t.Helper()
 	if sports := w.sports(of); len(sports) > 0 {
@@ -26,6 +28,7 @@ func (w *world) mustHaveNoRegistrations(of string) {
 	}
 }
 
+// sports returns what an account is registered for.
 func (w *world) sports(of string) (sports []string) {
 	w.t.Helper()
 	list, _, err := w.db.Registrations().ListByOwner(w.t.Context(), w.ids[of], "", 100)
@@ -228,4 +231,20 @@ func TestDeregisterForAnotherAsksForAProof(t *testing.T) {
 	if got.String() != "303 "+adminAccount(w.ids["owner"]) || len(w.sports("owner")) != 0 {
 		t.Errorf("after the proof: %s", got)
 	}
+}
+
+// full is a store without room.
+type full struct{ registrations.Store }
+
+func (full) Insert(context.Context, registrations.Registration) error { return store.ErrFull }
+
+// Any store may have no room, not only that of sessions.
+func TestAnyStoreMayBeFull(t *testing.T) {
+	w := newWorld(t)
+	w.registrations = registrations.New(full{w.db.Registrations()}, nil)
+	got := w.post("owner", "/registrations", "sport=Football")
+	if got.status != 503 || got.header.Get("Retry-After") != "60" || strings.Contains(got.body, "store:") {
+		t.Errorf("%s, Retry-After %q\n%s", got, got.header.Get("Retry-After"), got.body)
+	}
+	w.mustHaveNoRegistrations("owner")
 }
