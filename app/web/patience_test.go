@@ -58,8 +58,9 @@ func newStuck(t *testing.T) (*world, *stuck) {
 	w := newWorld(t)
 	s := &stuck{Store: w.db.Sessions()}
 	site, err := New(Options{
-		Settings: w.settings, Accounts: w.accounts, Events: w.Site.events, Sessions: s, Registrations: w.db.Registrations(),
-		Log: slog.New(slog.NewJSONHandler(w.lines, nil)),
+		Settings: w.settings, Accounts: w.accounts, Events: w.Site.events, Sessions: s,
+		Registrations: w.db.Registrations(),
+		Log:           slog.New(slog.NewJSONHandler(w.lines, nil)),
 	})
 	w.must(err)
 	w.Site = site
