@@ -60,7 +60,7 @@ type DB struct {
 	closing      sync.Once
 	verifying    sync.WaitGroup
 	cancelVerify context.CancelCauseFunc
-	damaged      chan error // receives the error if background verification fails
+	damaged      chan error // receives the error that Run returns
 }
 
 // defaultVerifyFirst takes about 20 ms to verify when the file is in memory.
@@ -119,10 +119,20 @@ func Open(path string, o Options) (*DB, error) {
 func (db *DB) verifyRest(ctx context.Context) {
 	err := verifyFile(ctx, db.path, db.options, true)
 	if err != nil && !errors.Is(err, errClosed) {
-		err = explain(db.path, err)
-		db.damaged <- err
+		err = db.reportDamage(err)
 	}
 	db.writers.admit(err)
+}
+
+// reportDamage has Run return err, and returns what Run returns. The first call
+// counts.
+func (db *DB) reportDamage(err error) error {
+	err = explain(db.path, err)
+	select {
+	case db.damaged <- err:
+	default:
+	}
+	return err
 }
 
 // Await waits until all pages have been verified and writers are admitted, or ctx
@@ -137,8 +147,8 @@ func (db *DB) Await(ctx context.Context) error {
 }
 
 // Run sweeps what has expired until ctx ends, and then returns nil. It returns an
-// error when the file has turned out to be damaged: nothing was written to it since
-// Open, nothing will be, and the server should stop.
+// error when the file has turned out to be so damaged that nothing more will be
+// written to it: the server should stop.
 func (db *DB) Run(ctx context.Context) error {
 	sweeping, stop := context.WithCancel(ctx)
 	var sweeper sync.WaitGroup
@@ -177,7 +187,9 @@ func (db *DB) Update(ctx context.Context, change func(*Tx) error) error {
 }
 
 // Close writes what is waiting, refuses later writes, and closes the file once
-// nobody reads any more. Closing again does nothing.
+// nobody reads any more. Closing again does nothing. After damage that bbolt could
+// not roll back, the file stays open until the process ends, and the error is
+// store.ErrDamaged.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.cancelVerify(errClosed)
@@ -188,6 +200,9 @@ func (db *DB) Close() error {
 		db.writers.close()
 		db.readers.close()
 	})
+	if db.readers.stuck {
+		return damagedf("the file cannot be closed") // bbolt would wait for its write lock
+	}
 	return db.bolt.Close()
 }
 

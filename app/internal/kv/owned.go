@@ -158,8 +158,13 @@ func (t Owned[T]) ListByOwner(tx *Tx, owner ID, after string, limit int) (page [
 	if after != "" && bytes.Equal(key, start) {
 		key, value = c.Next()
 	}
-	var last []byte
+	last := start
 	for ; bytes.HasPrefix(key, owner[:]); key, value = c.Next() {
+		// A damaged leaf that is not verified yet may have its keys in another order,
+		// and pages would lead back to earlier ones.
+		if bytes.Compare(key, last) <= 0 {
+			return nil, "", damagedf("the records of " + t.Name + " are not in order")
+		}
 		if len(page) == limit {
 			return page, base64.RawURLEncoding.EncodeToString(last[len(owner):]), nil
 		}

@@ -69,6 +69,8 @@ type readers struct {
 	mu      sync.Mutex
 	idle    []*Tx  // began after the newest commit
 	commits uint64 // counts their beginnings and ends, so it is odd during a commit
+
+	stuck bool // a commit has not ended and never will; belongs to who commits
 }
 
 // maxIdle is how many transactions wait for a reader.
@@ -125,9 +127,24 @@ func (r *readers) release(tx *Tx, commits uint64) bool {
 
 // commit runs f in a write transaction, of which there is one at a time.
 func (r *readers) commit(f func(*Tx) error) error {
+	if r.stuck {
+		return damagedf("an earlier commit could not be rolled back")
+	}
 	r.turn()
 	defer r.turn()
-	return r.db.bolt.Update(func(b *bbolt.Tx) error { return f(&Tx{Tx: b, db: r.db}) })
+	var begun *bbolt.Tx
+	defer func() {
+		// On a damaged tree bbolt may panic in a commit, and again in the rollback
+		// after it. That transaction never ends and keeps bbolt's write lock.
+		if begun != nil && begun.DB() != nil {
+			r.stuck = true
+			r.db.reportDamage(damagedf("a commit could not be rolled back"))
+		}
+	}()
+	return r.db.bolt.Update(func(b *bbolt.Tx) error {
+		begun = b
+		return f(&Tx{Tx: b, db: r.db})
+	})
 }
 
 // turn marks the beginning of a commit, or its end, and ends idle transactions.
