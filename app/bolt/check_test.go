@@ -86,7 +86,7 @@ func TestCheckFindsWhatDoesNotMatch(t *testing.T) {
 			b := tx.Bucket([]byte(bucketAccounts))
 			id := firstKey(b)
 			record := bytes.Clone(b.Get(id))
-			record[0] = version1
+			record[0] = recordVersion1
 			return b.Put(id, record)
 		},
 		"a short signing key": func(tx *bbolt.Tx) error {

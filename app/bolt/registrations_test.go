@@ -94,7 +94,7 @@ func putOldRegistrations(t *testing.T, tx *bbolt.Tx, owners []accounts.Account, 
 			var id [16]byte
 			binary.BigEndian.PutUint64(id[:], uint64(2*i+j+1))
 			record := append(make([]byte, kv.SealSize), id[:]...)
-			record = kv.Seal(version1, key, binary.BigEndian.AppendUint64(record, uint64(at.UnixNano())))
+			record = kv.Seal(recordVersion1, key, binary.BigEndian.AppendUint64(record, uint64(at.UnixNano())))
 			if i == 0 && j == 0 {
 				record[len(record)-1] ^= 1
 			}

@@ -186,7 +186,7 @@ func format2Of(t *testing.T, n int) (path string, damaged accounts.ID) {
 			for _, text := range []string{a.Name.String(), a.Name.Folded(), a.Hash} {
 				record = appendText(record, text)
 			}
-			kv.Seal(version1, a.ID[:], record)
+			kv.Seal(recordVersion1, a.ID[:], record)
 			if i == n/2 {
 				record[len(record)-1] ^= 1
 				damaged = a.ID

@@ -110,7 +110,7 @@ func TestCheckOfAFileWithoutABucket(t *testing.T) {
 			db.Close()
 			t.Errorf("%s was there, and Open says %v", missing, err)
 		}
-		alter(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte(metaBucket)).Put(keyBuckets, sumOfNames(tx)) })
+		alter(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte(metaBucket)).Put(keyBuckets, bucketSum(tx)) })
 		if _, err = Check(t.Context(), path, testOptions(), nil); err == nil || !strings.Contains(err.Error(), "older version") {
 			t.Errorf("%s never was: %v", missing, err)
 		}

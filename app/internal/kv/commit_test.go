@@ -634,16 +634,16 @@ func TestWordsOfAFullDisk(t *testing.T) {
 		"no space left on device":                                 false, // nobody's word but the system's
 		"a field named no space left on device":                   false,
 	} {
-		if got := noRoom(errors.New(words)); got != want {
+		if got := diskFull(errors.New(words)); got != want {
 			t.Errorf("%q: %v", words, got)
 		}
 	}
 	for _, no := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
-		if !noRoom(fmt.Errorf("commit: %w", &os.PathError{Op: "write", Path: "/x", Err: no})) {
+		if !diskFull(fmt.Errorf("commit: %w", &os.PathError{Op: "write", Path: "/x", Err: no})) {
 			t.Errorf("%v", no)
 		}
 	}
-	if noRoom(nil) || noRoom(fmt.Errorf("commit: %w", syscall.EIO)) {
+	if diskFull(nil) || diskFull(fmt.Errorf("commit: %w", syscall.EIO)) {
 		t.Error("a broken disk is not a full one")
 	}
 }
