@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"latchkey/app/internal/accesslog"
+	"latchkey/app/internal/store"
 	"latchkey/config"
 )
 
@@ -26,8 +27,9 @@ func main() {
 // errUsage marks what is wrong with the command line or a setting.
 var errUsage = errors.New("usage")
 
-// exit writes err as one line and returns the exit code: 0 for none, 2 for a
-// wrong setting, 1 for everything else.
+// exit writes err as one line and returns the exit code: 0 for none, 2 for a wrong
+// setting, 4 if the disk failed during a commit, 1 for everything else. No supervisor
+// should restart the server after 4: the page cache would hide what was lost.
 func exit(err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
@@ -38,6 +40,9 @@ func exit(err error, stderr io.Writer) int {
 	}
 	// errors.Join puts a line break between its errors.
 	fmt.Fprintf(stderr, "latchkey: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	if errors.Is(err, store.ErrFailed) {
+		return 4
+	}
 	return 1
 }
 

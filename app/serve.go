@@ -79,6 +79,11 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	err = site.Shutdown(ending)
 	// Shutdown does not close the listener if the signal came before Serve had it.
 	ln.Close()
+	stopRunning()
+	select {
+	case failure = <-failed: // while the last requests were finished
+	default:
+	}
 	return errors.Join(failure, err, <-served)
 }
 

@@ -226,6 +226,19 @@ func (s *Server) Stop() error {
 	return nil
 }
 
+// Ended waits until the process ends, and returns its exit code and its last line.
+func (s *Server) Ended() (code int, line string) {
+	if err := s.wait(); err != nil {
+		return -1, err.Error()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.last) > 0 {
+		line = s.last[len(s.last)-1]
+	}
+	return s.command.ProcessState.ExitCode(), line
+}
+
 func (s *Server) wait() error {
 	select {
 	case <-s.ended:

@@ -145,6 +145,8 @@ func explain(path string, err error) error {
 		line = errors.New("cannot be made: a part of its path is not a folder")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		line = errors.New("may not be written by this user; change its owner or name another file")
+	case errors.Is(err, store.ErrFailed):
+		line = fmt.Errorf("is not written any more: %w; the last writes may be missing; check the disk, then the copy", err)
 	case diskFull(err):
 		line = errors.New("cannot be written: the disk is full")
 	case errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, store.ErrDamaged):

@@ -2,9 +2,14 @@ package kv
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"sync"
 
 	"go.etcd.io/bbolt"
+
+	"latchkey/app/internal/boltcheck"
+	"latchkey/app/internal/store"
 )
 
 // Tx is a transaction. Keys and values are valid only until it ends.
@@ -69,7 +74,9 @@ type readers struct {
 	idle    []*Tx  // began after the latest commit
 	commits uint64 // incremented when a commit begins and when it ends; odd during a commit
 
-	stuck bool // a commit could not be rolled back and will never end; belongs to the leader
+	// These belong to the leader.
+	broken error // why all further commits are rejected
+	stuck  bool  // a commit could not be rolled back and will never end
 }
 
 // maxIdle is the maximum number of idle transactions.
@@ -126,24 +133,55 @@ func (r *readers) release(tx *Tx, commits uint64) bool {
 
 // commit runs f in a write transaction. bbolt allows one at a time.
 func (r *readers) commit(f func(*Tx) error) error {
-	if r.stuck {
-		return damagedf("an earlier commit could not be rolled back")
+	if r.broken != nil {
+		return r.broken
 	}
 	r.toggle()
 	defer r.toggle()
 	var begun *bbolt.Tx
+	txid, pageSize, changed := 0, 0, false
 	defer func() {
 		// On a damaged tree bbolt may panic in a commit, and again in the rollback
 		// after it. That transaction never ends and keeps bbolt's write lock.
 		if begun != nil && begun.DB() != nil {
 			r.stuck = true
-			r.db.reportDamage(damagedf("a commit could not be rolled back"))
+			r.shut(damagedf("a commit could not be rolled back"))
 		}
 	}()
-	return r.db.bolt.Update(func(b *bbolt.Tx) error {
-		begun = b
-		return f(&Tx{Tx: b, db: r.db})
+	err := r.db.bolt.Update(func(b *bbolt.Tx) error {
+		begun, txid, pageSize = b, b.ID(), b.DB().Info().PageSize
+		err := f(&Tx{Tx: b, db: r.db})
+		changed = err == nil
+		return err
 	})
+	if err != nil && changed && mayHaveWrittenMeta(r.db.path, pageSize, txid) {
+		return r.shut(fmt.Errorf("%w: %w", store.ErrFailed, err))
+	}
+	return err
+}
+
+// shut rejects all further commits with err, and makes Run return it.
+func (r *readers) shut(err error) error {
+	r.broken = err
+	r.db.reportDamage(err)
+	return err
+}
+
+// mayHaveWrittenMeta reports whether a failed commit may have reached its meta page.
+//
+// bbolt writes the meta page and then syncs it. If the sync fails, bbolt reports an
+// error, but readers and later commits already use the new meta. Whether it is on
+// disk is unknown: later commits would reuse pages that the meta on disk still needs,
+// and a loss of power would destroy the file. So nothing may be written any more,
+// unless the meta page still holds an older commit.
+func mayHaveWrittenMeta(path string, pageSize, txid int) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	m, sound, err := boltcheck.ReadMetaPage(file, pageSize, txid%2)
+	return err != nil || !sound || m.Txid >= uint64(txid)
 }
 
 // toggle marks the beginning or the end of a commit and ends the idle

@@ -20,6 +20,9 @@ var (
 	// ErrBusy means that the store takes no writes yet, or not in time. Nothing was
 	// written, reads go on, and the next write may succeed.
 	ErrBusy = errors.New("the database takes no writes yet")
+	// ErrFailed means that the storage failed during a commit. Nobody knows whether that
+	// commit is durable. All further writes are rejected, and the process should end.
+	ErrFailed = errors.New("the disk failed")
 	// ErrDamaged means that a record, or a part of the storage, cannot be read.
 	ErrDamaged = errors.New("the database is damaged")
 )
