@@ -15,7 +15,7 @@ import (
 )
 
 func TestCheckOfAWholeFile(t *testing.T) {
-	path := town(t, 3)
+	path := testFile(t, 3)
 	before := readFile(t, path)
 	stat, err := os.Stat(path)
 	if err != nil {
@@ -45,7 +45,7 @@ func TestCheckOfAWholeFile(t *testing.T) {
 	if len(visited) != 3 || len(visited["people"]) != 3 || len(visited["notes"]) != 9 || len(visited["plain"]) != 9 {
 		t.Errorf("visited: %q", visited)
 	}
-	mustBeUnchanged(t, path, before)
+	checkUnchanged(t, path, before)
 	if now, err := os.Stat(path); err != nil || !now.ModTime().Equal(stat.ModTime()) || now.Mode() != stat.Mode() {
 		t.Errorf("the file was touched: %v, %v", now, err)
 	}
@@ -54,7 +54,7 @@ func TestCheckOfAWholeFile(t *testing.T) {
 // Whatever the tables find is a line that names the bucket and the key; the rest is
 // checked all the same.
 func TestCheckNamesWhatIsWrong(t *testing.T) {
-	path := town(t, 3)
+	path := testFile(t, 3)
 	gone := number(2)
 	alter(t, path, func(tx *bbolt.Tx) error {
 		return errors.Join(
@@ -83,7 +83,7 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 }
 
 func TestCheckListsNoMoreThanSome(t *testing.T) {
-	path := town(t, 1)
+	path := testFile(t, 1)
 	alter(t, path, func(tx *bbolt.Tx) (err error) {
 		for i := range maxProblems + 7 {
 			err = errors.Join(err, tx.Bucket([]byte("plain")).Put([]byte(fmt.Sprint(i)), []byte("wrong")))
@@ -100,7 +100,7 @@ func TestCheckListsNoMoreThanSome(t *testing.T) {
 // was there is a file of an older version.
 func TestCheckOfAFileWithoutABucket(t *testing.T) {
 	for _, missing := range testOptions().buckets() {
-		path := town(t, 3)
+		path := testFile(t, 3)
 		alter(t, path, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(missing)) })
 		r, err := Check(t.Context(), path, testOptions(), nil)
 		if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "another name") {
@@ -149,7 +149,7 @@ func TestCheckNamesDamagedPages(t *testing.T) {
 		if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], fmt.Sprint("page ", id)) {
 			t.Errorf("%s page %d: %+v, %v", kind, id, r, err)
 		}
-		mustBeUnchanged(t, path, b)
+		checkUnchanged(t, path, b)
 	}
 	// Of two meta pages one may be damaged by a power loss; without both it is no
 	// database.
@@ -165,7 +165,7 @@ func TestCheckNamesDamagedPages(t *testing.T) {
 }
 
 func TestCheckOfWhatItCannotRead(t *testing.T) {
-	path := town(t, 1)
+	path := testFile(t, 1)
 	db := open(t, path, testOptions())
 	if _, err := Check(t.Context(), path, testOptions(), nil); !errors.Is(err, ErrInUse) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("in use: %v", err)

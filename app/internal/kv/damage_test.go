@@ -233,7 +233,7 @@ func use(db *DB) (faults int, wrong string) {
 // Of a large file, a leaf whose keys are out of order may be read before it is
 // verified. No page of a list may lead back to an earlier one.
 func TestPagesOfALeafOutOfOrder(t *testing.T) {
-	path := town(t, 1)
+	path := testFile(t, 1)
 	db := open(t, path, testOptions())
 	root := 0
 	update(t, db, func(tx *Tx) error {
