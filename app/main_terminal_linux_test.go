@@ -75,7 +75,7 @@ func (p *pty) answer(question, typed string, hidden bool) {
 	}
 }
 
-func (p *pty) must(code int, shown string) {
+func (p *pty) expect(code int, shown string) {
 	p.h.t.Helper()
 	if got := p.end(); got != code {
 		p.h.t.Errorf("exit %d, want %d: %q", got, code, p.shown)
@@ -94,21 +94,21 @@ func TestTerminalPassword(t *testing.T) {
 	p := h.onTerminal("user", "add", "Ann")
 	p.answer(`Password for "Ann": `, password+"\n", true)
 	p.answer("The same again: ", password+"\n", true)
-	p.must(0, "Ann was added.")
+	p.expect(0, "Ann was added.")
 
 	p = h.onTerminal("user", "add", "Bob")
 	p.answer(`Password for "Bob": `, password+"\n", true)
 	p.answer("The same again: ", password+"!\n", true)
-	p.must(1, "latchkey: the two passwords differ; nothing was changed")
+	p.expect(1, "latchkey: the two passwords differ; nothing was changed")
 
 	p = h.onTerminal("user", "add", "B\x1bb")
 	p.answer(`Password for "B\x1bb": `, "\n", true)
 	p.answer("The same again: ", "\n", true)
-	p.must(1, `latchkey: "B\x1bb": `)
+	p.expect(1, `latchkey: "B\x1bb": `)
 
 	p = h.onTerminal("user", "add", "Bob")
 	p.answer(`Password for "Bob": `, "otters\x03", true) // Ctrl-C
-	p.must(1, "latchkey: interrupted")
+	p.expect(1, "latchkey: interrupted")
 
 	if got := h.done("list"); strings.Count(got, "\n") != 2 {
 		t.Error(got)
@@ -122,12 +122,12 @@ func TestTerminalRemove(t *testing.T) {
 	for _, typed := range []string{"\n", "no\n", "y e s\n", "\x04", "\x03"} {
 		p := h.onTerminal("user", "remove", "ann")
 		p.answer(question, typed, false)
-		p.must(1, "latchkey: ")
+		p.expect(1, "latchkey: ")
 		h.done("show", "Ann")
 	}
 	p := h.onTerminal("user", "remove", "ann")
 	p.answer(question, "Yes\n", false)
-	p.must(0, "Ann was removed")
+	p.expect(0, "Ann was removed")
 	if r := h.give("show", "Ann"); r.code != 1 {
 		t.Error(r)
 	}

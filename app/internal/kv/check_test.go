@@ -46,8 +46,8 @@ func TestCheckOfAWholeFile(t *testing.T) {
 	}
 }
 
-// Whatever the tables find is a line that names the bucket and the key; the rest is
-// checked all the same.
+// Each problem is one line with the bucket and the key, and the check
+// continues.
 func TestCheckNamesWhatIsWrong(t *testing.T) {
 	path := testFile(t, 3)
 	gone := number(2)
@@ -91,8 +91,8 @@ func TestCheckListsNoMoreThanSome(t *testing.T) {
 	}
 }
 
-// A bucket that is gone would be made again, empty: that is damage. One that never
-// was there is a file of an older version.
+// A missing bucket would be created empty, so it counts as damage. In an older
+// file it is created by the upgrade.
 func TestCheckOfAFileWithoutABucket(t *testing.T) {
 	for _, missing := range testOptions().buckets() {
 		path := testFile(t, 3)
@@ -112,9 +112,9 @@ func TestCheckOfAFileWithoutABucket(t *testing.T) {
 	}
 }
 
-// Each kind of page is named when it is damaged.
+// A damaged page of any kind is reported by its id.
 func TestCheckNamesDamagedPages(t *testing.T) {
-	path := bigTown(t)
+	path := largeTestFile(t)
 	whole := readFile(t, path)
 	file, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
 	if err != nil {
@@ -146,8 +146,8 @@ func TestCheckNamesDamagedPages(t *testing.T) {
 		}
 		checkUnchanged(t, path, b)
 	}
-	// Of two meta pages one may be damaged by a power loss; without both it is no
-	// database.
+	// A power failure may damage one of the two meta pages. Without both it is not
+	// a database.
 	b := slices.Clone(whole)
 	clear(b[:2*pageSize])
 	if _, err := Check(t.Context(), writeFile(t, path, b), testOptions(), nil); err == nil || !strings.Contains(err.Error(), "not a database") {
@@ -182,9 +182,9 @@ func TestCheckOfWhatItCannotRead(t *testing.T) {
 	}
 }
 
-// Check ends with its context, and with the first error of visit.
+// Check stops when its context ends and when visit returns an error.
 func TestCheckIsInterrupted(t *testing.T) {
-	path := bigTown(t)
+	path := largeTestFile(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	visits := 0
 	_, err := Check(ctx, path, testOptions(), func(string, any) error { visits++; cancel(errCause); return nil })
