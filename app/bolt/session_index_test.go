@@ -304,7 +304,7 @@ func TestCheckOfTheSessionIndex(t *testing.T) {
 		index := tx.Bucket([]byte(bucketSessionIndex))
 		return index.Delete(firstKey(index))
 	})
-	if !says(problems, "the index leads elsewhere: account sessions") {
+	if !says(problems, "wrong or missing index entry: account sessions") {
 		t.Errorf("without its entry: %q", problems)
 	}
 	if problems := change(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucketState)).Delete(keyIndexed) }); len(problems) != 0 {

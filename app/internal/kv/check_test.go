@@ -98,7 +98,7 @@ func TestCheckOfAFileWithoutABucket(t *testing.T) {
 		path := testFile(t, 3)
 		alter(t, path, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(missing)) })
 		r, err := Check(t.Context(), path, testOptions(), nil)
-		if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "another name") {
+		if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "name of a bucket has changed") {
 			t.Errorf("%s was there: %+v, %v", missing, r, err)
 		}
 		if db, err := Open(path, testOptions()); err == nil || !strings.Contains(err.Error(), "damaged") {
@@ -169,7 +169,7 @@ func TestCheckOfWhatItCannotRead(t *testing.T) {
 	foreign := makeBolt(t, func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("widgets")); return err })
 	for path, want := range map[string]string{
 		path + ".not":      "does not exist",
-		filepath.Dir(path): "folder",
+		filepath.Dir(path): "directory",
 		foreign:            "not a database",
 		writeFile(t, filepath.Join(t.TempDir(), "empty"), nil): "not a database",
 	} {

@@ -126,10 +126,10 @@ func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 	}
 	file := testFile(t, 1)
 	for path, want := range map[string]string{
-		t.TempDir():                  "is a folder",
+		t.TempDir():                  "is a directory",
 		fifo:                         "is not a file",
-		filepath.Join(file, "x.db"):  "not a folder",
-		filepath.Join(file, "a/b.c"): "not a folder",
+		filepath.Join(file, "x.db"):  "not a directory",
+		filepath.Join(file, "a/b.c"): "not a directory",
 	} {
 		db, err := Open(path, testOptions())
 		if err == nil {
@@ -366,7 +366,7 @@ func TestPagesThatLeadBack(t *testing.T) {
 		return func(b []byte) { native.PutUint64(body(b, from)[pageHead+8:], to) }
 	}
 	last := len(values) - 1
-	want := "database %s is damaged; put a backup in its place"
+	want := "database %s is damaged; restore a backup"
 	for name, damage := range map[string]func(b []byte){
 		"to itself":               leads(values[last-1], uint64(values[last-1])),
 		"to its parent":           leads(values[last-1], uint64(values[last-2])),

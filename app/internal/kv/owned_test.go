@@ -681,14 +681,14 @@ var ownedDamage = map[string]struct {
 	"its id leads to nothing": {func(t *testing.T, tx *Tx, n note) error {
 		return tx.Bucket("notes/ids").Put(n.ID[:], nil)
 	}, store.ErrDamaged, nil},
-	"what is unique of it is gone": {func(t *testing.T, tx *Tx, n note) error {
+	"no unique entry": {func(t *testing.T, tx *Tx, n note) error {
 		return tx.Bucket("notes/unique").Delete(noteTable.uniqueKey(n.Owner, &n))
 	}, nil, nil},
-	"what is unique of it leads elsewhere": {func(t *testing.T, tx *Tx, n note) error {
+	"a unique entry of another record": {func(t *testing.T, tx *Tx, n note) error {
 		id := number(77)
 		return tx.Bucket("notes/unique").Put(noteTable.uniqueKey(n.Owner, &n), id[:])
 	}, nil, nil},
-	"what is unique of it leads to no id": {func(t *testing.T, tx *Tx, n note) error {
+	"a unique entry without an id": {func(t *testing.T, tx *Tx, n note) error {
 		return tx.Bucket("notes/unique").Put(noteTable.uniqueKey(n.Owner, &n), []byte("x"))
 	}, nil, nil},
 	"something else unique leads to it": {func(t *testing.T, tx *Tx, n note) error {
@@ -777,7 +777,7 @@ func TestDamagedRecords(t *testing.T) {
 				// Index entries that led elsewhere may stay; those of the record are
 				// deleted.
 				r, err = Check(t.Context(), path, testOptions(), nil)
-				if err != nil || !r.OK() && !strings.Contains(name, "unique of it leads") && !strings.Contains(name, "else unique leads") && !strings.Contains(name, "no record") && remove == "Delete" {
+				if err != nil || !r.OK() && !strings.Contains(name, "a unique entry") && !strings.Contains(name, "else unique leads") && !strings.Contains(name, "no record") && remove == "Delete" {
 					t.Errorf("the check after: %+v, %v", r, err)
 				}
 			})

@@ -16,10 +16,10 @@ var (
 
 	// ErrFull means that the disk is full. Nothing was written, reads still work,
 	// and a later write may succeed.
-	ErrFull = errors.New("the database has no room")
+	ErrFull = errors.New("the disk is full")
 	// ErrBusy means that the store cannot write yet, or could not in time. Nothing
 	// was written, reads still work, and a later write may succeed.
-	ErrBusy = errors.New("the database takes no writes yet")
+	ErrBusy = errors.New("the database cannot write yet")
 	// ErrDamaged means that a record or a part of the storage is damaged.
 	ErrDamaged = errors.New("the database is damaged")
 )
