@@ -30,7 +30,7 @@ func check(ctx context.Context, command config.Command, out io.Writer) error {
 		return interrupted(ctx, err)
 	}
 	if !report.OK() {
-		return fmt.Errorf("database %s is damaged; put a backup in its place", command.Database)
+		return fmt.Errorf("database %s is damaged; restore a backup", command.Database)
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func writeReport(out io.Writer, r kv.Report) error {
 		}
 	}
 	if r.More > 0 {
-		fmt.Fprintf(out, "and %d problems more\n", r.More)
+		fmt.Fprintf(out, "and %d more problems\n", r.More)
 	}
 	for _, c := range r.Counts {
 		fmt.Fprintf(out, "%-14s  %d\n", c.Name, c.Records)
@@ -96,6 +96,6 @@ func writeReport(out io.Writer, r kv.Report) error {
 	if !r.OK() {
 		return nil
 	}
-	_, err := fmt.Fprintln(out, "The database is whole.")
+	_, err := fmt.Fprintln(out, "The database is undamaged.")
 	return err
 }

@@ -19,11 +19,11 @@ func listen(addr string) (net.Listener, error) {
 func listenError(addr string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("address %s is in use by another process; stop that one or choose another with --addr", addr)
+		return fmt.Errorf("address %s is in use by another process; stop it or choose another address with --addr", addr)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("address %s may not be used by this user; choose a port above 1023 with --addr", addr)
+		return fmt.Errorf("address %s is not permitted for this user; choose a port above 1023 with --addr", addr)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("address %s is not one of this machine; choose another with --addr", addr)
+		return fmt.Errorf("address %s does not belong to this machine; choose another one with --addr", addr)
 	}
 	return fmt.Errorf("address %s cannot be listened on: %w", addr, err)
 }

@@ -36,49 +36,49 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// house is a folder with a database, and a server on it or none.
-type house struct {
+// fixture is a directory with a database and, while one runs, a server.
+type fixture struct {
 	t        *testing.T
 	database string
 	log      *output
 	stop     func() int // stops the server and returns its exit code
 }
 
-func newHouse(t *testing.T) *house {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lk") // short enough for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return &house{t: t, database: filepath.Join(dir, "data", "latchkey.db"), log: new(output)}
+	return &fixture{t: t, database: filepath.Join(dir, "data", "latchkey.db"), log: new(output)}
 }
 
-// serve starts a server, which stops with the test at the latest.
-func (h *house) serve() {
-	h.t.Helper()
+// serve starts a server. It stops at the end of the test at the latest.
+func (f *fixture) serve() {
+	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	code := make(chan int, 1)
-	begins := len(h.log.String())
+	begins := len(f.log.String())
 	go func() {
-		code <- exit(run(ctx, []string{"--addr", "127.0.0.1:0", "--database", h.database}, strings.NewReader(""), io.Discard, h.log), h.log)
+		code <- exit(run(ctx, []string{"--addr", "127.0.0.1:0", "--database", f.database}, strings.NewReader(""), io.Discard, f.log), f.log)
 	}()
 	stop := sync.OnceValue(func() int { cancel(); return <-code })
-	h.stop = stop
-	h.t.Cleanup(func() { stop() })
-	h.wait(func() bool { return strings.Contains(h.log.String()[begins:], `"listening"`) })
+	f.stop = stop
+	f.t.Cleanup(func() { stop() })
+	f.wait(func() bool { return strings.Contains(f.log.String()[begins:], `"listening"`) })
 }
 
-func (h *house) wait(until func() bool) {
-	h.t.Helper()
+func (f *fixture) wait(until func() bool) {
+	f.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !until(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			h.t.Fatalf("it does not happen; the log is\n%s", h.log)
+			f.t.Fatalf("timeout; the log is\n%s", f.log)
 		}
 	}
 }
 
-// result is what a command wrote and its exit code.
+// result is the output and the exit code of a command.
 type result struct {
 	out, err string
 	code     int
@@ -88,23 +88,23 @@ func (r result) String() string {
 	return fmt.Sprintf("exit %d\n%s%s", r.code, r.out, r.err)
 }
 
-// typed gives a command with what a script sends it.
-func (h *house) typed(stdin string, args ...string) result {
+// runWithInput runs a user command with this standard input.
+func (f *fixture) runWithInput(stdin string, args ...string) result {
 	var out, err bytes.Buffer
 	args = append([]string{"user"}, args...)
-	args = append(args, "--database", h.database)
+	args = append(args, "--database", f.database)
 	code := exit(run(context.Background(), args, strings.NewReader(stdin), &out, &err), &err)
 	return result{out.String(), err.String(), code}
 }
 
-func (h *house) give(args ...string) result { return h.typed("", args...) }
+func (f *fixture) command(args ...string) result { return f.runWithInput("", args...) }
 
-// done gives a command that must succeed.
-func (h *house) done(args ...string) string {
-	h.t.Helper()
-	r := h.typed(password+"\n", args...)
+// succeed runs a user command that must succeed, and returns its output.
+func (f *fixture) succeed(args ...string) string {
+	f.t.Helper()
+	r := f.runWithInput(password+"\n", args...)
 	if r.code != 0 || r.err != "" {
-		h.t.Fatalf("%q: %s", args, r)
+		f.t.Fatalf("%q: %s", args, r)
 	}
 	return r.out
 }
@@ -114,7 +114,7 @@ var varying = regexp.MustCompile(`[0-9a-f]{32}|/reset/[\w-]{43}|\d{4}-\d\d-\d\d[
 
 // What a command prints does not depend on whether a server runs.
 func TestOperatorWithServerAndWithout(t *testing.T) {
-	script := func(h *house) (transcript string) {
+	script := func(h *fixture) (transcript string) {
 		for _, line := range []struct {
 			stdin string
 			args  []string
@@ -169,7 +169,7 @@ func TestOperatorWithServerAndWithout(t *testing.T) {
 			{"", []string{"show"}},
 			{"", []string{"list"}},
 		} {
-			r := h.typed(line.stdin, line.args...)
+			r := h.runWithInput(line.stdin, line.args...)
 			transcript += fmt.Sprintf("$ %.60q\n%s", line.args, r)
 			// One line says what is wrong, and then nothing else was printed.
 			if r.code != 0 && (r.out != "" || strings.Count(r.err, "\n") != 1 || !strings.HasPrefix(r.err, "latchkey: ")) || r.code == 0 && r.err != "" {
@@ -181,9 +181,9 @@ func TestOperatorWithServerAndWithout(t *testing.T) {
 		}
 		return transcript
 	}
-	without := newHouse(t)
+	without := newFixture(t)
 	want := varying.ReplaceAllString(script(without), "…")
-	with := newHouse(t)
+	with := newFixture(t)
 	with.serve()
 	got := varying.ReplaceAllString(script(with), "…")
 	if got != want {
@@ -206,7 +206,7 @@ func TestOperatorWithServerAndWithout(t *testing.T) {
 	// On one file it is the same to the last byte.
 	read := func() (all string) {
 		for _, args := range [][]string{{"list"}, {"list", "--json"}, {"show", "Ann"}, {"show", "Ann", "--json"}, {"show", "nobody"}, {"list", "--search", "b"}} {
-			all += with.give(args...).String()
+			all += with.command(args...).String()
 		}
 		return all
 	}
@@ -223,12 +223,12 @@ func TestOperatorWithServerAndWithout(t *testing.T) {
 }
 
 func TestOperatorJSON(t *testing.T) {
-	h := newHouse(t)
-	h.done("add", "Ann", "--admin")
+	h := newFixture(t)
+	h.succeed("add", "Ann", "--admin")
 	for range 2 {
 		name := fmt.Sprint("Zoe", len(h.log.String()))
 		var made struct{ ID, Name, Link string }
-		if err := json.Unmarshal([]byte(h.done("add", name, "--link", "--json")), &made); err != nil || made.Name != name || len(made.ID) != 32 || !strings.HasPrefix(made.Link, "http://localhost:3000/reset/") {
+		if err := json.Unmarshal([]byte(h.succeed("add", name, "--link", "--json")), &made); err != nil || made.Name != name || len(made.ID) != 32 || !strings.HasPrefix(made.Link, "http://localhost:3000/reset/") {
 			t.Errorf("%+v, %v", made, err)
 		}
 		for _, args := range [][]string{
@@ -236,7 +236,7 @@ func TestOperatorJSON(t *testing.T) {
 			{"reset", "Bob"}, {"logout", "Bob"}, {"remove", "Bob", "--yes"},
 		} {
 			var a map[string]any
-			if err := json.Unmarshal([]byte(h.done(append(args, "--json")...)), &a); err != nil || a["name"] != "Bob" {
+			if err := json.Unmarshal([]byte(h.succeed(append(args, "--json")...)), &a); err != nil || a["name"] != "Bob" {
 				t.Errorf("%q: %v, %v", args, a, err)
 			}
 			for _, secret := range []string{"hash", "Hash", "password", "Password"} {
@@ -251,10 +251,10 @@ func TestOperatorJSON(t *testing.T) {
 			Created         time.Time
 			LastLogin       time.Time `json:"last_login"`
 		}
-		if err := json.Unmarshal([]byte(h.done("list", "--json", "--search", "ann")), &list); err != nil || len(list) != 1 || list[0].Name != "Ann" || !list[0].Admin || time.Since(list[0].Created) > time.Minute || !list[0].LastLogin.IsZero() {
+		if err := json.Unmarshal([]byte(h.succeed("list", "--json", "--search", "ann")), &list); err != nil || len(list) != 1 || list[0].Name != "Ann" || !list[0].Admin || time.Since(list[0].Created) > time.Minute || !list[0].LastLogin.IsZero() {
 			t.Errorf("%+v, %v", list, err)
 		}
-		if err := json.Unmarshal([]byte(h.done("list", "--json", "--search", "none")), &list); err != nil || list == nil || len(list) != 0 {
+		if err := json.Unmarshal([]byte(h.succeed("list", "--json", "--search", "none")), &list); err != nil || list == nil || len(list) != 0 {
 			t.Errorf("%+v, %v", list, err)
 		}
 		if h.stop == nil {
@@ -265,7 +265,7 @@ func TestOperatorJSON(t *testing.T) {
 
 // More than a page of accounts is listed whole.
 func TestOperatorLongList(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	db, people, err := open(t.Context(), config.Settings{Database: h.database, SessionIdle: time.Hour, SessionLifetime: time.Hour, PasswordMin: 15}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -278,9 +278,9 @@ func TestOperatorLongList(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	text, list := h.done("list"), h.done("list", "--json")
+	text, list := h.succeed("list"), h.succeed("list", "--json")
 	h.serve()
-	if h.done("list") != text || h.done("list", "--json") != list {
+	if h.succeed("list") != text || h.succeed("list", "--json") != list {
 		t.Error("with a server it is another list")
 	}
 	var all []any
@@ -290,7 +290,7 @@ func TestOperatorLongList(t *testing.T) {
 }
 
 func TestOperatorExitCodes(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, test := range []struct {
 		args []string
 		code int
@@ -308,7 +308,7 @@ func TestOperatorExitCodes(t *testing.T) {
 		{[]string{"remove", "Ann"}, 2, "--yes"},
 		{[]string{"list", "--addr", "nowhere"}, 2, "--addr"},
 	} {
-		r := h.give(test.args...)
+		r := h.command(test.args...)
 		if r.code != test.code || r.out != "" || !strings.Contains(r.err, test.says) || strings.Count(r.err, "\n") != 1 {
 			t.Errorf("%q: %s", test.args, r)
 		}
@@ -316,15 +316,15 @@ func TestOperatorExitCodes(t *testing.T) {
 	if _, err := os.Stat(filepath.Dir(h.database)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a command that only looks has made the folder: %v", err)
 	}
-	h.done("add", "Ann")
-	if r := h.give("show", "Ann"); r.code != 0 {
+	h.succeed("add", "Ann")
+	if r := h.command("show", "Ann"); r.code != 0 {
 		t.Error(r)
 	}
 }
 
 // ASVS 13.3.2
 func TestOperatorSocket(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.serve()
 	for name, want := range map[string]fs.FileMode{h.database + ".sock": fs.ModeSocket | 0o600, filepath.Dir(h.database): fs.ModeDir | 0o700} {
 		if info, err := os.Lstat(name); err != nil || info.Mode() != want {
@@ -342,14 +342,14 @@ func TestOperatorSocket(t *testing.T) {
 // A long path has no socket; the server serves nevertheless and says so, and
 // the command says what to do.
 func TestOperatorLongPath(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.database = filepath.Join(filepath.Dir(h.database), strings.Repeat("x", 100), "x.db")
-	h.done("add", "Ann")
+	h.succeed("add", "Ann")
 	h.serve()
 	if !strings.Contains(h.log.String(), `"level":"WARN","msg":"control"`) {
 		t.Errorf("the log is\n%s", h.log)
 	}
-	r := h.give("list")
+	r := h.command("list")
 	if r.code != 1 || r.out != "" || strings.Count(r.err, "\n") != 1 || !strings.Contains(r.err, "too long for a socket") {
 		t.Error(r)
 	}
@@ -357,14 +357,14 @@ func TestOperatorLongPath(t *testing.T) {
 
 // Whatever holds the file and does not answer, the command ends.
 func TestOperatorFileInUse(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	db, err := bolt.Open(h.database, bolt.Options{Limits: sessions.Limits{Idle: time.Hour, Lifetime: time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	began := time.Now()
-	r := h.give("list")
+	r := h.command("list")
 	if r.code != 1 || !strings.Contains(r.err, "in use by another process") || strings.Count(r.err, "\n") != 1 || time.Since(began) > 15*time.Second {
 		t.Errorf("after %s: %s", time.Since(began), r)
 	}
@@ -379,12 +379,12 @@ func TestOperatorFileInUse(t *testing.T) {
 
 // Commands and servers at once: nobody is in anybody's way for long.
 func TestOperatorAtOnce(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for round := range 2 {
 		var wg sync.WaitGroup
 		for i := range 6 {
 			wg.Go(func() {
-				if r := h.give("add", fmt.Sprintf("Ann %d %d", round, i), "--link"); r.code != 0 {
+				if r := h.command("add", fmt.Sprintf("Ann %d %d", round, i), "--link"); r.code != 0 {
 					t.Error(r)
 				}
 			})
@@ -393,7 +393,7 @@ func TestOperatorAtOnce(t *testing.T) {
 		taken := 0
 		for range 4 {
 			wg.Go(func() {
-				r := h.give("add", fmt.Sprintf("Bob %d", round), "--link")
+				r := h.command("add", fmt.Sprintf("Bob %d", round), "--link")
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -405,7 +405,7 @@ func TestOperatorAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := strings.Count(h.done("list"), "\n") - 1; taken != 3 || n != 7*(round+1) {
+		if n := strings.Count(h.succeed("list"), "\n") - 1; taken != 3 || n != 7*(round+1) {
 			t.Errorf("round %d: %d accounts, %d refused", round, n, taken)
 		}
 		if round == 0 {
@@ -417,8 +417,8 @@ func TestOperatorAtOnce(t *testing.T) {
 // A command that meets a server on its way out is carried out by somebody or
 // fails with one line, and does not hang.
 func TestOperatorAtShutdown(t *testing.T) {
-	h := newHouse(t)
-	h.done("add", "Ann")
+	h := newFixture(t)
+	h.succeed("add", "Ann")
 	for range 5 {
 		h.serve()
 		var wg sync.WaitGroup
@@ -427,7 +427,7 @@ func TestOperatorAtShutdown(t *testing.T) {
 			wg.Go(func() {
 				for range 10 {
 					began := time.Now()
-					r := h.give("show", "Ann")
+					r := h.command("show", "Ann")
 					if r.code != 0 && (r.code != 1 || r.out != "" || strings.Count(r.err, "\n") != 1) || r.code == 0 && r.err != "" || time.Since(began) > 10*time.Second {
 						t.Errorf("after %s: %s", time.Since(began), r)
 					}
@@ -441,19 +441,19 @@ func TestOperatorAtShutdown(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	h.done("show", "Ann")
+	h.succeed("show", "Ann")
 }
 
 // process starts the program as a process of its own.
-func (h *house) process(args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], append(args, "--database", h.database)...)
+func (f *fixture) process(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], append(args, "--database", f.database)...)
 	cmd.Env = append(os.Environ(), "LATCHKEY_TEST_IS_MAIN=1")
 	return cmd
 }
 
 // What kill -9 leaves behind is in nobody's way.
 func TestOperatorAfterKill(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	server := h.process("--addr", "127.0.0.1:0")
 	server.Stderr = h.log
 	if err := server.Start(); err != nil {
@@ -461,7 +461,7 @@ func TestOperatorAfterKill(t *testing.T) {
 	}
 	defer server.Process.Kill()
 	h.wait(func() bool { return strings.Contains(h.log.String(), `"listening"`) })
-	h.done("add", "Ann")
+	h.succeed("add", "Ann")
 	// By the server, not past it. Its log comes through a pipe, and so a moment later.
 	h.wait(func() bool { return strings.Contains(h.log.String(), `"action":"add"`) })
 	if err := server.Process.Signal(syscall.SIGKILL); err != nil {
@@ -471,10 +471,10 @@ func TestOperatorAfterKill(t *testing.T) {
 	if _, err := os.Lstat(h.database + ".sock"); err != nil {
 		t.Fatalf("no stale socket: %v", err)
 	}
-	h.done("add", "Bob")
+	h.succeed("add", "Bob")
 	h.serve()
-	h.done("add", "Carl")
-	if got := h.done("list"); strings.Count(got, "\n") != 4 {
+	h.succeed("add", "Carl")
+	if got := h.succeed("list"); strings.Count(got, "\n") != 4 {
 		t.Error(got)
 	}
 	if !strings.Contains(h.log.String(), `"name":"Carl"`) {
@@ -484,7 +484,7 @@ func TestOperatorAfterKill(t *testing.T) {
 
 // The password comes on standard input, and is nowhere else to be seen.
 func TestOperatorProcess(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	add := h.process("user", "add", "Ann", "--admin")
 	add.Stdin = strings.NewReader(password + "\n")
 	out, err := add.CombinedOutput()
@@ -508,13 +508,13 @@ func TestOperatorProcess(t *testing.T) {
 // command that opened the file itself ended at once.
 func TestCommandsTellTheOwner(t *testing.T) {
 	for _, server := range []bool{true, false} {
-		h := newHouse(t)
-		h.done("add", "Ann")
+		h := newFixture(t)
+		h.succeed("add", "Ann")
 		if server {
 			h.serve()
 		}
-		h.done("logout", "Ann")
-		h.done("reset", "Ann")
+		h.succeed("logout", "Ann")
+		h.succeed("reset", "Ann")
 		if server {
 			h.stop()
 		}

@@ -12,41 +12,41 @@ import (
 
 // pty is a terminal whose person the test plays.
 type pty struct {
-	h     *house
+	h     *fixture
 	ours  *os.File
 	shown *output
 	end   func() int // waits for the command and returns its exit code
 }
 
 // onTerminal starts a command on a terminal.
-func (h *house) onTerminal(args ...string) *pty {
-	h.t.Helper()
+func (f *fixture) onTerminal(args ...string) *pty {
+	f.t.Helper()
 	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		h.t.Fatalf("the system gives no terminal to ask for a password on: %v", err)
+		f.t.Fatalf("the system gives no terminal to ask for a password on: %v", err)
 	}
-	h.t.Cleanup(func() { ours.Close() })
+	f.t.Cleanup(func() { ours.Close() })
 	if err := unix.IoctlSetPointerInt(int(ours.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		h.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	n, err := unix.IoctlGetInt(int(ours.Fd()), unix.TIOCGPTN)
 	if err != nil {
-		h.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	theirs, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		h.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	// Held open, for without anybody reading fails.
-	h.t.Cleanup(func() { theirs.Close() })
-	cmd := h.process(args...)
+	f.t.Cleanup(func() { theirs.Close() })
+	cmd := f.process(args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
-		h.t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	h.t.Cleanup(func() { cmd.Process.Kill() })
-	p := &pty{h: h, ours: ours, shown: new(output)}
+	f.t.Cleanup(func() { cmd.Process.Kill() })
+	p := &pty{h: f, ours: ours, shown: new(output)}
 	go func() {
 		buffer := make([]byte, 4096)
 		for {
@@ -75,7 +75,7 @@ func (p *pty) answer(question, typed string, hidden bool) {
 	}
 }
 
-func (p *pty) must(code int, shown string) {
+func (p *pty) expect(code int, shown string) {
 	p.h.t.Helper()
 	if got := p.end(); got != code {
 		p.h.t.Errorf("exit %d, want %d: %q", got, code, p.shown)
@@ -90,45 +90,45 @@ func (p *pty) must(code int, shown string) {
 }
 
 func TestTerminalPassword(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p := h.onTerminal("user", "add", "Ann")
 	p.answer(`Password for "Ann": `, password+"\n", true)
-	p.answer("The same again: ", password+"\n", true)
-	p.must(0, "Ann was added.")
+	p.answer("Repeat the password: ", password+"\n", true)
+	p.expect(0, "Ann was added.")
 
 	p = h.onTerminal("user", "add", "Bob")
 	p.answer(`Password for "Bob": `, password+"\n", true)
-	p.answer("The same again: ", password+"!\n", true)
-	p.must(1, "latchkey: the two passwords differ; nothing was changed")
+	p.answer("Repeat the password: ", password+"!\n", true)
+	p.expect(1, "latchkey: the passwords differ; nothing was changed")
 
 	p = h.onTerminal("user", "add", "B\x1bb")
 	p.answer(`Password for "B\x1bb": `, "\n", true)
-	p.answer("The same again: ", "\n", true)
-	p.must(1, `latchkey: "B\x1bb": `)
+	p.answer("Repeat the password: ", "\n", true)
+	p.expect(1, `latchkey: "B\x1bb": `)
 
 	p = h.onTerminal("user", "add", "Bob")
 	p.answer(`Password for "Bob": `, "otters\x03", true) // Ctrl-C
-	p.must(1, "latchkey: interrupted")
+	p.expect(1, "latchkey: interrupted")
 
-	if got := h.done("list"); strings.Count(got, "\n") != 2 {
+	if got := h.succeed("list"); strings.Count(got, "\n") != 2 {
 		t.Error(got)
 	}
 }
 
 func TestTerminalRemove(t *testing.T) {
-	h := newHouse(t)
-	h.done("add", "Ann")
+	h := newFixture(t)
+	h.succeed("add", "Ann")
 	const question = `Remove the account "ann" and everything it owns? Type yes: `
 	for _, typed := range []string{"\n", "no\n", "y e s\n", "\x04", "\x03"} {
 		p := h.onTerminal("user", "remove", "ann")
 		p.answer(question, typed, false)
-		p.must(1, "latchkey: ")
-		h.done("show", "Ann")
+		p.expect(1, "latchkey: ")
+		h.succeed("show", "Ann")
 	}
 	p := h.onTerminal("user", "remove", "ann")
 	p.answer(question, "Yes\n", false)
-	p.must(0, "Ann was removed")
-	if r := h.give("show", "Ann"); r.code != 1 {
+	p.expect(0, "Ann was removed")
+	if r := h.command("show", "Ann"); r.code != 1 {
 		t.Error(r)
 	}
 }

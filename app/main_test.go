@@ -168,9 +168,9 @@ func TestRunFails(t *testing.T) {
 		{"port", []string{file(t), "--addr", strings.TrimPrefix(taken.url, "http://")}, 1, []string{"in use", "--addr"}},
 		{"address", []string{file(t), "--addr=192.0.2.1:0"}, 1, []string{"192.0.2.1:0", "--addr"}},
 		{"held file", []string{held, "--addr=127.0.0.1:0"}, 1, []string{"latchkey.db", "in use by another process"}},
-		{"folder", []string{"--database=" + folder}, 1, []string{folder, "is a folder"}},
+		{"folder", []string{"--database=" + folder}, 1, []string{folder, "is a directory"}},
 		{"foreign file", []string{"--database=" + text}, 1, []string{text, "not a database of this app"}},
-		{"part of the path", []string{"--database=" + filepath.Join(text, "x.db")}, 1, []string{"x.db", "not a folder"}},
+		{"part of the path", []string{"--database=" + filepath.Join(text, "x.db")}, 1, []string{"x.db", "not a directory"}},
 		{"dev without a checkout", []string{file(t), "--dev", "--addr=127.0.0.1:0"}, 1, []string{"--dev", "views", "checkout"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -265,7 +265,7 @@ func TestRunEndsWhenDamageIsFound(t *testing.T) {
 	case <-time.After(shutdownTimeout):
 		t.Fatal("it goes on")
 	}
-	if err := damaged.err; err == nil || !strings.HasSuffix(err.Error(), "is damaged; put a backup in its place") || strings.Contains(err.Error(), "\n") {
+	if err := damaged.err; err == nil || !strings.HasSuffix(err.Error(), "is damaged; restore a backup") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("it ends with %v", err)
 	}
 }

@@ -38,19 +38,19 @@ func sentence(r control.Request, answer control.Answer) string {
 	case r.Action == control.Show:
 		return details(a)
 	case r.Action == control.Add && r.Link:
-		return fmt.Sprintf("%s was added. With this link its owner chooses a password, once, within an hour:\n%s\n", a.Name, answer.Link)
+		return fmt.Sprintf("%s was added. Its owner can choose a password with this link, once, within an hour:\n%s\n", a.Name, answer.Link)
 	case r.Action == control.Add:
 		return fmt.Sprintf("%s was added.\n", a.Name)
 	case r.Action == control.Admin && r.Off:
-		return fmt.Sprintf("%s is no administrator.\n", a.Name)
+		return fmt.Sprintf("%s is not an administrator.\n", a.Name)
 	case r.Action == control.Admin:
 		return fmt.Sprintf("%s is an administrator.\n", a.Name)
 	case r.Action == control.Disable && r.Off:
-		return fmt.Sprintf("%s may log in.\n", a.Name)
+		return fmt.Sprintf("%s is enabled.\n", a.Name)
 	case r.Action == control.Disable:
 		return fmt.Sprintf("%s is disabled; all its sessions have ended.\n", a.Name)
 	case r.Action == control.Reset:
-		return fmt.Sprintf("With this link the owner of %s chooses a new password, once, within an hour:\n%s\n", a.Name, answer.Link)
+		return fmt.Sprintf("The owner of %s can choose a new password with this link, once, within an hour:\n%s\n", a.Name, answer.Link)
 	case r.Action == control.Logout:
 		return fmt.Sprintf("All sessions of %s have ended.\n", a.Name)
 	case r.Action == control.Remove:

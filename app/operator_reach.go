@@ -32,7 +32,7 @@ func reach(ctx context.Context, settings config.Settings, action control.Action)
 			return nil, nil, err
 		}
 		if _, err := os.Stat(settings.Database); action != control.Add && errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("database %s does not exist; name the one you mean with --database", settings.Database)
+			return nil, nil, fmt.Errorf("database %s does not exist; choose an existing one with --database", settings.Database)
 		}
 		db, accountsService, openErr := open(ctx, settings, slog.New(slog.DiscardHandler))
 		switch {
@@ -46,7 +46,7 @@ func reach(ctx context.Context, settings config.Settings, action control.Action)
 		case !errors.Is(openErr, bolt.ErrInUse):
 			return nil, nil, openErr
 		case unreachable:
-			return nil, nil, fmt.Errorf("database %s is in use, and the process that has it cannot be reached: %w", settings.Database, err)
+			return nil, nil, fmt.Errorf("database %s is in use, and the server cannot be reached: %w", settings.Database, err)
 		case time.Now().After(deadline):
 			return nil, nil, openErr
 		}

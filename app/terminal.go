@@ -47,12 +47,12 @@ func (t terminal) password(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	second, err := t.secret(ctx, fd, "The same again: ")
+	second, err := t.secret(ctx, fd, "Repeat the password: ")
 	if err != nil {
 		return "", err
 	}
 	if first != second {
-		return "", errors.New("the two passwords differ; nothing was changed")
+		return "", errors.New("the passwords differ; nothing was changed")
 	}
 	return first, nil
 }
@@ -60,7 +60,7 @@ func (t terminal) password(ctx context.Context, name string) (string, error) {
 // confirmRemoval returns an error unless the operator types yes.
 func (t terminal) confirmRemoval(ctx context.Context, name string) error {
 	if _, interactive := t.fd(); !interactive {
-		return usageError{errors.New("user remove asks first, and there is no terminal to ask on; use --yes")}
+		return usageError{errors.New("user remove needs a confirmation, but standard input is not a terminal; use --yes")}
 	}
 	fmt.Fprintf(t.prompt, "Remove the account %q and everything it owns? Type yes: ", name)
 	typed, err := t.line(ctx)

@@ -134,7 +134,7 @@ func appendText(b []byte, text string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(text))), text...)
 }
 
-var errTruncated = fmt.Errorf("%w: a record cut short", store.ErrDamaged)
+var errTruncated = fmt.Errorf("%w: a truncated record", store.ErrDamaged)
 
 // nextText decodes a text after its length and returns the remaining bytes.
 func nextText(b []byte) (text string, rest []byte, err error) {

@@ -46,9 +46,9 @@ func putAccount(tx *kv.Tx, a accounts.Account) error {
 	return tx.Bucket(bucketAccounts).Put(a.ID[:], encodeAccount(a))
 }
 
-func (s accountStore) Create(ctx context.Context, a accounts.Account) error {
+func (as accountStore) Create(ctx context.Context, a accounts.Account) error {
 	folded := []byte(a.Name.Folded())
-	return s.db.kv.Update(ctx, func(tx *kv.Tx) error {
+	return as.db.kv.Update(ctx, func(tx *kv.Tx) error {
 		names := tx.Bucket(bucketNames)
 		if names.Get(folded) != nil {
 			return accounts.ErrTaken
@@ -63,16 +63,16 @@ func (s accountStore) Create(ctx context.Context, a accounts.Account) error {
 	})
 }
 
-func (s accountStore) ByID(ctx context.Context, id accounts.ID) (a accounts.Account, err error) {
-	err = s.db.kv.View(ctx, func(tx *kv.Tx) error {
+func (as accountStore) ByID(ctx context.Context, id accounts.ID) (a accounts.Account, err error) {
+	err = as.db.kv.View(ctx, func(tx *kv.Tx) error {
 		a, err = account(tx, id[:])
 		return err
 	})
 	return a, err
 }
 
-func (s accountStore) ByName(ctx context.Context, folded string) (a accounts.Account, err error) {
-	err = s.db.kv.View(ctx, func(tx *kv.Tx) error {
+func (as accountStore) ByName(ctx context.Context, folded string) (a accounts.Account, err error) {
+	err = as.db.kv.View(ctx, func(tx *kv.Tx) error {
 		id := tx.Get(bucketNames, []byte(folded))
 		if id == nil {
 			return accounts.ErrNotFound
@@ -87,8 +87,8 @@ func (s accountStore) ByName(ctx context.Context, folded string) (a accounts.Acc
 	return a, err
 }
 
-func (s accountStore) List(ctx context.Context, prefix, after string, limit int) (list []accounts.Account, err error) {
-	err = s.db.kv.View(ctx, func(tx *kv.Tx) error {
+func (as accountStore) List(ctx context.Context, prefix, after string, limit int) (list []accounts.Account, err error) {
+	err = as.db.kv.View(ctx, func(tx *kv.Tx) error {
 		c := tx.Bucket(bucketNames).Cursor()
 		name, id := c.Seek([]byte(max(prefix, after)))
 		if after != "" && string(name) == after {
@@ -108,8 +108,8 @@ func (s accountStore) List(ctx context.Context, prefix, after string, limit int)
 
 // change loads an account, applies f and stores the result in one transaction.
 // It returns the changed account.
-func (s accountStore) change(ctx context.Context, id accounts.ID, f func(tx *kv.Tx, a *accounts.Account) error) (changed accounts.Account, err error) {
-	err = s.db.kv.Update(ctx, func(tx *kv.Tx) error {
+func (as accountStore) change(ctx context.Context, id accounts.ID, f func(tx *kv.Tx, a *accounts.Account) error) (changed accounts.Account, err error) {
+	err = as.db.kv.Update(ctx, func(tx *kv.Tx) error {
 		a, err := account(tx, id[:])
 		if err != nil {
 			return err
@@ -126,8 +126,8 @@ func (s accountStore) change(ctx context.Context, id accounts.ID, f func(tx *kv.
 	return changed, nil
 }
 
-func (s accountStore) LoggedIn(ctx context.Context, read accounts.Account, at time.Time, rehash string) (accounts.Account, error) {
-	return s.change(ctx, read.ID, func(_ *kv.Tx, a *accounts.Account) error {
+func (as accountStore) LoggedIn(ctx context.Context, read accounts.Account, at time.Time, rehash string) (accounts.Account, error) {
+	return as.change(ctx, read.ID, func(_ *kv.Tx, a *accounts.Account) error {
 		if a.Disabled || a.PasswordVersion != read.PasswordVersion {
 			return accounts.ErrChanged
 		}
@@ -139,8 +139,8 @@ func (s accountStore) LoggedIn(ctx context.Context, read accounts.Account, at ti
 	})
 }
 
-func (s accountStore) SetPassword(ctx context.Context, read accounts.Account, hash string, at time.Time) (accounts.Account, error) {
-	return s.change(ctx, read.ID, func(tx *kv.Tx, a *accounts.Account) error {
+func (as accountStore) SetPassword(ctx context.Context, read accounts.Account, hash string, at time.Time) (accounts.Account, error) {
+	return as.change(ctx, read.ID, func(tx *kv.Tx, a *accounts.Account) error {
 		if a.PasswordVersion != read.PasswordVersion {
 			return accounts.ErrChanged
 		}
@@ -156,8 +156,8 @@ func setPassword(tx *kv.Tx, a *accounts.Account, hash string, at time.Time) erro
 	return errors.Join(dropReset(tx, kv.ID(a.ID)), dropSessions(tx, kv.ID(a.ID)))
 }
 
-func (s accountStore) SetAdmin(ctx context.Context, id accounts.ID, admin bool) error {
-	_, err := s.change(ctx, id, func(tx *kv.Tx, a *accounts.Account) error {
+func (as accountStore) SetAdmin(ctx context.Context, id accounts.ID, admin bool) error {
+	_, err := as.change(ctx, id, func(tx *kv.Tx, a *accounts.Account) error {
 		if !admin && isLastAdmin(tx, id) {
 			return accounts.ErrLastAdmin
 		}
@@ -167,8 +167,8 @@ func (s accountStore) SetAdmin(ctx context.Context, id accounts.ID, admin bool) 
 	return err
 }
 
-func (s accountStore) SetDisabled(ctx context.Context, id accounts.ID, disabled bool) error {
-	_, err := s.change(ctx, id, func(tx *kv.Tx, a *accounts.Account) error {
+func (as accountStore) SetDisabled(ctx context.Context, id accounts.ID, disabled bool) error {
+	_, err := as.change(ctx, id, func(tx *kv.Tx, a *accounts.Account) error {
 		if disabled && isLastAdmin(tx, id) {
 			return accounts.ErrLastAdmin
 		}
@@ -189,8 +189,8 @@ func isLastAdmin(tx *kv.Tx, id accounts.ID) bool {
 	return second == nil && bytes.Equal(first, id[:])
 }
 
-func (s accountStore) Delete(ctx context.Context, id accounts.ID) error {
-	return s.db.kv.Update(ctx, func(tx *kv.Tx) error {
+func (as accountStore) Delete(ctx context.Context, id accounts.ID) error {
+	return as.db.kv.Update(ctx, func(tx *kv.Tx) error {
 		if _, err := account(tx, id[:]); err != nil {
 			return err
 		}
@@ -201,8 +201,8 @@ func (s accountStore) Delete(ctx context.Context, id accounts.ID) error {
 	})
 }
 
-func (s accountStore) Key(ctx context.Context) (key [32]byte, err error) {
-	err = s.db.kv.View(ctx, func(tx *kv.Tx) error {
+func (as accountStore) Key(ctx context.Context) (key [32]byte, err error) {
+	err = as.db.kv.View(ctx, func(tx *kv.Tx) error {
 		key, err = signingKey(tx.Get(bucketState, keySigning))
 		return err
 	})

@@ -36,7 +36,7 @@ func TestCheckOfAWholeFile(t *testing.T) {
 	if len(r.Counts) != len(counts) || len(visited) != len(counts) {
 		t.Errorf("it counts more: %+v, %v", r.Counts, visited)
 	}
-	// What is in the file is printed, and no secret of it. ASVS 14.2.2
+	// Check prints the contents without secrets. ASVS 14.2.2
 	for _, want := range []string{nameOf(1), `"Agent":"`, `"What":"login"`} {
 		if !strings.Contains(printed.String(), want) {
 			t.Errorf("nothing says %s:\n%s", want, printed.String())
@@ -57,8 +57,7 @@ func TestCheckOfAWholeFile(t *testing.T) {
 	}
 }
 
-// Each index is checked both ways: whatever entry is taken out of the file, or put
-// into another's place, is missed.
+// Check detects a missing or changed entry of each index.
 func TestCheckFindsWhatDoesNotMatch(t *testing.T) {
 	tests := map[string]func(tx *bbolt.Tx) error{
 		"a session that is not decoded": func(tx *bbolt.Tx) error {
@@ -119,8 +118,7 @@ func TestCheckFindsWhatDoesNotMatch(t *testing.T) {
 	}
 }
 
-// Deleting an account leaves nothing of it in any table, and everything of the
-// others.
+// Deleting an account deletes its records from every table, and no others.
 func TestDeletedAccountLeavesNothing(t *testing.T) {
 	path := testFile(t)
 	db := openAt(t, path, Options{})

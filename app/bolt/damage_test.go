@@ -24,15 +24,15 @@ import (
 var variants = flag.Int("variants", 150, "how many damaged files are opened")
 
 const (
-	damagedTown = 60   // accounts in the file
-	pageSize    = 4096 // where damage begins does not depend on the real one
+	damagedAccounts = 60   // accounts in the file
+	pageSize        = 4096 // where damage begins does not depend on the real one
 )
 
-// harms are what disks, cables and people do to files.
-var harms = []struct {
+// damages are typical damages of files.
+var damages = []struct {
 	name   string
 	do     func(r *rand.Rand, b []byte) []byte
-	forged bool // no disk does it: a leaf may lead to itself, which only a verification of all pages finds
+	forged bool // does not occur by accident: a leaf that leads to itself, found only by verifying all pages
 }{
 	{"a flipped bit", func(r *rand.Rand, b []byte) []byte {
 		b[r.IntN(len(b))] ^= 1 << r.IntN(8)
@@ -77,18 +77,17 @@ var harms = []struct {
 	{"cut short", func(r *rand.Rand, b []byte) []byte { return b[:r.IntN(len(b))] }, false},
 }
 
-// A damaged file is refused in one line, or what is whole of it is served: never
-// a panic that ends the process, never another's. ASVS 1.5.2
+// A damaged file is rejected with one line, or its undamaged part is served. It
+// never ends the process and never returns another account's data. ASVS 1.5.2
 func TestDamage(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	path := temp(t)
 	db := openAt(t, path, Options{})
 	db.kv.Bolt().NoSync = true
-	fill(t, db, damagedTown)
+	fill(t, db, damagedAccounts)
 	noError(t, db.Close())
-	// The pages that were free until now are gone from the copy, so that the damage
-	// hits something.
+	// Remove free pages, so that the damage hits used ones.
 	compact(t, path)
 	whole, err := os.ReadFile(path)
 	noError(t, err)
@@ -98,11 +97,11 @@ func TestDamage(t *testing.T) {
 	refused, found, hidden := 0, 0, 0
 	for i := range *variants {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
-		harm := harms[i%len(harms)]
-		// Every other round the file passes for a large one, whose leaves are verified
-		// while it is served already.
+		harm := damages[i%len(damages)]
+		// In every other round the file counts as large, so leaves are verified in
+		// the background.
 		var o Options
-		if i/len(harms)%2 == 1 {
+		if i/len(damages)%2 == 1 {
 			o.verifyFirst = 1
 			if harm.forged {
 				continue
@@ -122,7 +121,7 @@ func TestDamage(t *testing.T) {
 				return
 			}
 			defer db.Close()
-			faults, err := use(t, db)
+			faults, err := exercise(t, db)
 			switch {
 			case err != nil:
 				done <- err.Error()
@@ -157,12 +156,12 @@ func compact(t *testing.T, path string) {
 	noError(t, bbolt.Compact(to, from, 0), to.Close(), from.Close(), os.Rename(path+".compact", path))
 }
 
-// errWrong is an answer that is not right.
+// errWrong is a wrong result.
 var errWrong = errors.New("a wrong answer")
 
-// use does with a file that fill made what a server does, and counts what could
-// not be read or written. An error is an answer that is not right.
-func use(t *testing.T, db *DB) (faults int, err error) {
+// exercise does with a file from fill what a server does, and counts failed
+// operations. The error is a wrong result.
+func exercise(t *testing.T, db *DB) (faults int, err error) {
 	db.kv.Bolt().NoSync = true
 	ctx := t.Context()
 	var wrong error
@@ -175,8 +174,8 @@ func use(t *testing.T, db *DB) (faults int, err error) {
 		}
 	}
 	readAll := func() error {
-		for i := range 2 * damagedTown {
-			name := nameOf(i % damagedTown)
+		for i := range 2 * damagedAccounts {
+			name := nameOf(i % damagedAccounts)
 			s, err := db.Sessions().Read(ctx, sessionKey(i))
 			note(err)
 			if err == nil && s.Name != name {
@@ -188,7 +187,7 @@ func use(t *testing.T, db *DB) (faults int, err error) {
 				return fmt.Errorf("%w: session %d has %q", errWrong, i, data)
 			}
 		}
-		for i := range damagedTown {
+		for i := range damagedAccounts {
 			a, err := db.Accounts().ByName(ctx, nameOf(i))
 			note(err)
 			if err != nil {
@@ -214,7 +213,7 @@ func use(t *testing.T, db *DB) (faults int, err error) {
 		return faults, err
 	}
 	now := time.Now()
-	for i := range damagedTown {
+	for i := range damagedAccounts {
 		a, err := db.Accounts().ByName(ctx, nameOf(i))
 		note(err)
 		if err != nil {
@@ -238,8 +237,8 @@ func use(t *testing.T, db *DB) (faults int, err error) {
 	return faults, readAll()
 }
 
-// A session has ended when its record, or that of its account, cannot be read,
-// and no other has. The record stays as it is, for whoever repairs the file.
+// A session has ended if its record or that of its account is damaged. Other
+// sessions are unaffected. The record stays for a repair.
 //
 // ASVS 16.5.3
 func TestDamagedRecordsOpenNothing(t *testing.T) {
@@ -289,7 +288,7 @@ func TestDamagedRecordsOpenNothing(t *testing.T) {
 				}
 				update(t, db, func(tx *kv.Tx) error { return db.renew(tx, []renewal{{k, time.Now().Add(time.Minute)}}) })
 			}
-			// Its other sessions are listed, if the account can be read.
+			// Its other sessions are listed if the account is readable.
 			list, err := s.List(ctx, sessions.Account(a.ID), 10)
 			if err != nil || len(list) != 2-len(test.ended) {
 				t.Errorf("%d sessions are listed, %v", len(list), err)

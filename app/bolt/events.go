@@ -26,7 +26,7 @@ type eventStore struct{ db *DB }
 
 var _ accounts.EventStore = eventStore{}
 
-func (s eventStore) Note(_ context.Context, e accounts.Event) { s.db.events.Add(e) }
+func (es eventStore) Note(_ context.Context, e accounts.Event) { es.db.events.Add(e) }
 
 // noteEvents writes events and deletes the oldest of each account beyond
 // accounts.EventsKept.
@@ -90,11 +90,11 @@ func dropEvents(tx *kv.Tx, id kv.ID) error { return dropOldestEvents(tx, id, 0) 
 
 func dropEvent(tx *kv.Tx, key []byte) error { return tx.Bucket(bucketEvents).Delete(key) }
 
-func (s eventStore) Events(ctx context.Context, id accounts.ID) (events []accounts.Event, err error) {
-	err = s.db.kv.View(ctx, func(tx *kv.Tx) error {
+func (es eventStore) Events(ctx context.Context, id accounts.ID) (events []accounts.Event, err error) {
+	err = es.db.kv.View(ctx, func(tx *kv.Tx) error {
 		c := tx.Bucket(bucketEvents).Cursor()
 		for key, record := c.Seek(id[:]); bytes.HasPrefix(key, id[:]); key, record = c.Next() {
-			if s.db.eventExpired(key, record) {
+			if es.db.eventExpired(key, record) {
 				continue
 			}
 			e, err := decodeEvent(key, record)

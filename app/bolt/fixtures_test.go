@@ -36,7 +36,7 @@ func openAt(t testing.TB, path string, o Options) *DB {
 
 func openNew(t testing.TB) *DB { t.Helper(); return openAt(t, temp(t), Options{}) }
 
-// must fails the test if there was an error.
+// noError fails the test if an error is not nil.
 func noError(t testing.TB, errs ...error) {
 	t.Helper()
 	if err := errors.Join(errs...); err != nil {
@@ -46,7 +46,7 @@ func noError(t testing.TB, errs ...error) {
 
 func nameOf(i int) string { return fmt.Sprintf("player %07d", i) }
 
-// create keeps an account that may log in.
+// create stores an account that may log in.
 func create(t testing.TB, db *DB, name string, change ...func(*accounts.Account)) accounts.Account {
 	t.Helper()
 	n, err := accounts.ParseName(name)
@@ -62,17 +62,18 @@ func create(t testing.TB, db *DB, name string, change ...func(*accounts.Account)
 
 func keyOf(id string) sessions.Key { return sessions.KeyOf(id) }
 
-// begin begins a session of the account, as it was read.
+// begin begins a session of the account.
 func begin(db *DB, k sessions.Key, a accounts.Account, at time.Time) error {
 	s := sessions.Session{Account: sessions.Account(a.ID), PasswordVersion: a.PasswordVersion, Began: at, Seen: at, Proved: at}
 	return db.Sessions().Begin(context.Background(), k, sessions.Key{}, s, []byte(a.Name.String()))
 }
 
-// sessionKey is that of session i of a town.
+// sessionKey is the key of session i in a test file.
 func sessionKey(i int) sessions.Key { return keyOf("session " + nameOf(i)) }
 
-// fill makes n accounts, two sessions of each, and all else in proportion. Session i
-// is of account i%n, and every third account is an administrator.
+// fill creates n accounts with two sessions each, and a proportional number of
+// other records. Session i belongs to account i%n, and every third account is
+// an administrator.
 func fill(t testing.TB, db *DB, n int) {
 	t.Helper()
 	now := time.Now()
@@ -90,7 +91,7 @@ func fill(t testing.TB, db *DB, n int) {
 	}
 }
 
-// town is a small file in which every bucket has something: see fill, with 3.
+// testFile returns a small file with records in every bucket: see fill, with 3.
 func testFile(t testing.TB) string {
 	t.Helper()
 	path := temp(t)
@@ -100,7 +101,7 @@ func testFile(t testing.TB) string {
 	return path
 }
 
-// alter changes a file that no store has open.
+// alter changes a file with bbolt.
 func alter(t testing.TB, path string, f func(tx *bbolt.Tx) error) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, nil)

@@ -11,8 +11,8 @@ import (
 	"latchkey/app/sessions"
 )
 
-// ASVS 1.5.2: what is not whole, or stands under another key, is refused. ASVS
-// 1.4.2: a length is not believed beyond the bytes that are there.
+// ASVS 1.5.2: a truncated record or one under another key is rejected. ASVS
+// 1.4.2: a length beyond the end is rejected.
 func TestDamagedSessionRecordIsRefused(t *testing.T) {
 	record := encodeSession([]byte("ann's key"), sessionRecord{
 		Session: sessions.Session{Account: sessions.Account{1}, PasswordVersion: 5, Began: time.UnixMilli(1), Seen: time.UnixMilli(2), Agent: "agent", Address: "::1"},
@@ -39,7 +39,7 @@ func TestDamagedSessionRecordIsRefused(t *testing.T) {
 	}
 }
 
-// An alias is no session, and no session an alias.
+// An alias cannot be decoded as a session, nor a session as an alias.
 func TestAliasIsNoSession(t *testing.T) {
 	k, a := []byte("old"), alias{key: keyOf("new"), expires: time.UnixMilli(7).UTC()}
 	record := encodeAlias(k, a)
@@ -62,8 +62,8 @@ func TestAliasIsNoSession(t *testing.T) {
 	}
 }
 
-// Whatever bytes lie in the file, reading them does not panic, and what is
-// accepted is exactly what was written. ASVS 1.4.2, 1.5.2
+// Decoding arbitrary bytes does not panic, and an accepted record encodes to
+// the same bytes. ASVS 1.4.2, 1.5.2
 func FuzzSessionRecord(f *testing.F) {
 	f.Add([]byte("key"), []byte{}, []byte("data"), int64(1))
 	f.Add([]byte{}, encodeSession(nil, sessionRecord{data: []byte("x")}), []byte{}, int64(-1))

@@ -39,7 +39,7 @@ func insertRegistrations(t testing.TB, db *DB, owner accounts.ID) {
 }
 
 // readRegistrations returns errWrong if an account has a registration that
-// insertRegistrations did not make.
+// insertRegistrations did not create.
 func readRegistrations(t testing.TB, db *DB, owner accounts.ID) error {
 	list, _, err := db.Registrations().ListByOwner(t.Context(), owner, "", 10)
 	for _, r := range list {
@@ -58,8 +58,8 @@ func deleteRegistrations(t testing.TB, db *DB, owner accounts.ID) error {
 	return err
 }
 
-// mustHaveOldRegistrations wants what the files of testdata had.
-func mustHaveOldRegistrations(t *testing.T, db *DB, made time.Time, ann, bob, carol accounts.ID) {
+// hasOldRegistrations checks the registrations of a file in testdata.
+func hasOldRegistrations(t *testing.T, db *DB, made time.Time, ann, bob, carol accounts.ID) {
 	t.Helper()
 	for owner, want := range map[accounts.ID][]string{ann: {"Climbing", "Football"}, bob: {"Swimming"}, carol: nil} {
 		list, next, err := db.Registrations().ListByOwner(t.Context(), owner, "", 10)
@@ -77,8 +77,8 @@ func mustHaveOldRegistrations(t *testing.T, db *DB, made time.Time, ann, bob, ca
 	}
 }
 
-// putOldRegistrations gives accounts registrations in the form of format 2. The
-// first one is damaged.
+// putOldRegistrations stores registrations of format 2. The first one is
+// damaged.
 func putOldRegistrations(t *testing.T, tx *bbolt.Tx, owners []accounts.Account, at time.Time) {
 	t.Helper()
 	for _, name := range []string{"registrations/records", "registrations/ids", "registrations/unique"} {
@@ -103,8 +103,9 @@ func putOldRegistrations(t *testing.T, tx *bbolt.Tx, owners []accounts.Account, 
 	}
 }
 
-// mustHaveUpgradedRegistrations wants those of account i but the damaged one.
-func mustHaveUpgradedRegistrations(t *testing.T, db *DB, owner accounts.ID, i int) {
+// hasUpgradedRegistrations checks the registrations of account i, without the
+// damaged one.
+func hasUpgradedRegistrations(t *testing.T, db *DB, owner accounts.ID, i int) {
 	t.Helper()
 	want := len(sports)
 	if i == 0 {
@@ -115,8 +116,8 @@ func mustHaveUpgradedRegistrations(t *testing.T, db *DB, owner accounts.ID, i in
 	}
 }
 
-// A damaged registration costs itself: it can be removed, and keeps no account from
-// being deleted.
+// A damaged registration can be deleted, and does not prevent deleting its
+// account.
 func TestDamagedRegistrationCanBeRemoved(t *testing.T) {
 	for name, remove := range map[string]func(*DB, accounts.ID, registrations.ID) error{
 		"by itself": func(db *DB, _ accounts.ID, id registrations.ID) error {

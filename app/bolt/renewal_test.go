@@ -11,7 +11,7 @@ import (
 	"latchkey/app/sessions"
 )
 
-// inBubble runs f on synctest's clock.
+// inBubble runs f on the fake clock of testing/synctest.
 func inBubble(t *testing.T, limits sessions.Limits, f func(t *testing.T, db *DB)) {
 	synctest.Test(t, func(t *testing.T) {
 		db, err := Open(filepath.Join(t.TempDir(), "x.db"), Options{Limits: limits})
@@ -28,7 +28,8 @@ func beginAnonymous(t *testing.T, db *DB, id string) {
 	noError(t, db.Sessions().Begin(t.Context(), keyOf(id), sessions.Key{}, sessions.Session{Began: now, Seen: now}, nil))
 }
 
-// visit does what a request of the session does, and reports whether it lives.
+// visit does what a request with the session does, and reports whether the
+// session is valid.
 func visit(t *testing.T, db *DB, id string) (sessions.Session, bool) {
 	t.Helper()
 	s, err := db.Sessions().Read(t.Context(), keyOf(id))
@@ -41,8 +42,8 @@ func visit(t *testing.T, db *DB, id string) (sessions.Session, bool) {
 	return s, err == nil
 }
 
-// However short the idle limit, whoever comes well before it stays, until the
-// absolute limit, and not a moment longer.
+// With any idle limit, a session that is used in time continues until the
+// absolute limit, and not longer.
 //
 // ASVS 7.3.1, 7.3.2
 func TestActivityCarriesOverShortIdleLimits(t *testing.T) {
@@ -71,8 +72,7 @@ func TestActivityCarriesOverShortIdleLimits(t *testing.T) {
 	}
 }
 
-// A session is written once in each interval at most, however busy it is, and many
-// share a commit.
+// A session is renewed at most once per interval, and renewals share commits.
 func TestRenewalsAreFewAndShareCommits(t *testing.T) {
 	inBubble(t, sessions.Limits{Idle: time.Hour, Lifetime: 24 * time.Hour}, func(t *testing.T, db *DB) {
 		const n, minutes = 10, 10
@@ -90,7 +90,7 @@ func TestRenewalsAreFewAndShareCommits(t *testing.T) {
 					t.Fatalf("session %d ended", i)
 				}
 				if i%2 == 0 {
-					visit(t, db, fmt.Sprint(i)) // with two requests at once
+					visit(t, db, fmt.Sprint(i)) // two requests at once
 				}
 				if !s.Seen.Equal(seen[i]) {
 					seen[i] = s.Seen
@@ -100,7 +100,7 @@ func TestRenewalsAreFewAndShareCommits(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		for i, n := range writes {
-			// The first is that of its beginning, and each comes a second late.
+			// One commit begins the session, and each renewal is a second late.
 			if n < 2 || n > minutes+1 {
 				t.Errorf("session %d was written %d times in %d minutes", i, n, minutes)
 			}

@@ -39,8 +39,8 @@ func decodeReset(sum, record []byte) (reset, error) {
 	return reset{kv.ID(content), fromMicroseconds(content[16:])}, nil
 }
 
-func (s accountStore) StartReset(ctx context.Context, id accounts.ID, sum [32]byte, expires time.Time) error {
-	return s.db.kv.Update(ctx, func(tx *kv.Tx) error {
+func (as accountStore) StartReset(ctx context.Context, id accounts.ID, sum [32]byte, expires time.Time) error {
+	return as.db.kv.Update(ctx, func(tx *kv.Tx) error {
 		if _, err := account(tx, id[:]); err != nil {
 			return err
 		}
@@ -70,8 +70,8 @@ func byReset(tx *kv.Tx, sum []byte, now time.Time) (accounts.Account, error) {
 	return a, err
 }
 
-func (s accountStore) ByReset(ctx context.Context, sum [32]byte, now time.Time) (a accounts.Account, err error) {
-	err = s.db.kv.View(ctx, func(tx *kv.Tx) error {
+func (as accountStore) ByReset(ctx context.Context, sum [32]byte, now time.Time) (a accounts.Account, err error) {
+	err = as.db.kv.View(ctx, func(tx *kv.Tx) error {
 		a, err = byReset(tx, sum[:], now)
 		return err
 	})
@@ -81,8 +81,8 @@ func (s accountStore) ByReset(ctx context.Context, sum [32]byte, now time.Time) 
 	return a, nil
 }
 
-func (s accountStore) Reset(ctx context.Context, sum [32]byte, hash string, at time.Time) (changed accounts.Account, err error) {
-	err = s.db.kv.Update(ctx, func(tx *kv.Tx) error {
+func (as accountStore) Reset(ctx context.Context, sum [32]byte, hash string, at time.Time) (changed accounts.Account, err error) {
+	err = as.db.kv.Update(ctx, func(tx *kv.Tx) error {
 		a, err := byReset(tx, sum[:], at)
 		if err != nil {
 			return err

@@ -13,9 +13,8 @@ import (
 	"latchkey/app/internal/kv"
 )
 
-// fillAccounts keeps n accounts, called by nameOf, in few large transactions: one by
-// one they would take an hour. Their ids are random, so the accounts of one page
-// lie all over the file, as they would.
+// fillAccounts stores n accounts with random ids in a few large transactions,
+// because single ones would take an hour.
 func fillAccounts(b *testing.B, db *DB, n int) {
 	type entry struct {
 		number int
@@ -41,7 +40,7 @@ func fillAccounts(b *testing.B, db *DB, n int) {
 			}
 		}
 	}
-	// In the order of their keys, each bucket is written once from left to right.
+	// Write in key order, so that each page is written once.
 	byID := slices.SortedFunc(slices.Values(entries), func(a, b entry) int { return bytes.Compare(a.id[:], b.id[:]) })
 	inSlices(byID, func(tx *kv.Tx, e entry) error {
 		name := nameOf(e.number)
@@ -55,9 +54,8 @@ func fillAccounts(b *testing.B, db *DB, n int) {
 	})
 }
 
-// BenchmarkSearch shows what a page of the back office asks of the store with 1,000
-// accounts on file and with 1,000,000, and how many times as much the larger file
-// costs.
+// BenchmarkSearch compares a page of the back office with 1,000 and with
+// 1,000,000 accounts.
 func BenchmarkSearch(b *testing.B) {
 	const page = 50
 	var small time.Duration

@@ -8,16 +8,16 @@ import (
 	"latchkey/app/sessions"
 )
 
-func (s sessionStore) End(ctx context.Context, k sessions.Key) error {
+func (ss sessionStore) End(ctx context.Context, k sessions.Key) error {
 	found := false
-	err := s.kv.View(ctx, func(tx *kv.Tx) error {
+	err := ss.kv.View(ctx, func(tx *kv.Tx) error {
 		found = tx.Get(bucketSessions, k[:]) != nil
 		return nil
 	})
 	if err != nil || !found {
 		return err // nothing to end, so no commit
 	}
-	return s.kv.Update(ctx, func(tx *kv.Tx) error { return s.endSession(tx, k) })
+	return ss.kv.Update(ctx, func(tx *kv.Tx) error { return ss.endSession(tx, k) })
 }
 
 // maxAliases limits how many rotations of one session endSession follows. It is
@@ -79,16 +79,16 @@ func dropOtherSessions(tx *kv.Tx, account kv.ID, keep []byte) error {
 	return nil
 }
 
-func (s sessionStore) EndAll(ctx context.Context, account sessions.Account) error {
-	return s.kv.Update(ctx, func(tx *kv.Tx) error { return dropSessions(tx, kv.ID(account)) })
+func (ss sessionStore) EndAll(ctx context.Context, account sessions.Account) error {
+	return ss.kv.Update(ctx, func(tx *kv.Tx) error { return dropSessions(tx, kv.ID(account)) })
 }
 
-func (s sessionStore) EndOthers(ctx context.Context, account sessions.Account, but sessions.Key) error {
-	return s.kv.Update(ctx, func(tx *kv.Tx) error { return dropOtherSessions(tx, kv.ID(account), but[:]) })
+func (ss sessionStore) EndOthers(ctx context.Context, account sessions.Account, but sessions.Key) error {
+	return ss.kv.Update(ctx, func(tx *kv.Tx) error { return dropOtherSessions(tx, kv.ID(account), but[:]) })
 }
 
-func (s sessionStore) EndOne(ctx context.Context, account sessions.Account, k sessions.Key) error {
-	return s.kv.Update(ctx, func(tx *kv.Tx) error {
+func (ss sessionStore) EndOne(ctx context.Context, account sessions.Account, k sessions.Key) error {
+	return ss.kv.Update(ctx, func(tx *kv.Tx) error {
 		if !belongs(tx, kv.ID(account), k[:]) {
 			return sessions.ErrEnded
 		}

@@ -20,7 +20,7 @@ import (
 	"latchkey/app/sessions"
 )
 
-// listed returns the keys of an account's sessions as List has them.
+// listed returns the keys of an account's sessions from List.
 func listed(t testing.TB, db *DB, a accounts.Account) (keys []sessions.Key) {
 	t.Helper()
 	list, err := db.Sessions().List(t.Context(), sessions.Account(a.ID), maxListed)
@@ -37,8 +37,8 @@ func isIndexed(t *testing.T, db *DB, a accounts.Account, k sessions.Key) (is boo
 	return is
 }
 
-// A session that is not indexed yet is listed and ended as one that is; an id that
-// was made before others which are indexed is indexed at once.
+// A session that is not indexed yet is listed and ended like others. A session
+// with an older key than indexed ones is indexed immediately.
 func TestSessionsAreIndexedLater(t *testing.T) {
 	db := openNew(t)
 	ann, bob := create(t, db, "Ann"), create(t, db, "Bob")
@@ -90,8 +90,8 @@ func TestSessionsAreIndexedLater(t *testing.T) {
 	hasSessions(t, db, "at the end", 1, 1)
 }
 
-// After a kill, what was not indexed is found as before, and indexed. Nothing is
-// written when there is nothing to index.
+// After a kill, sessions that were not indexed are found, and indexed later. If
+// all are indexed, nothing is written.
 func TestSessionsAreIndexedAfterAKill(t *testing.T) {
 	path := temp(t)
 	db := openAt(t, path, Options{})
@@ -134,8 +134,8 @@ func TestSessionsAreIndexedAfterAKill(t *testing.T) {
 	}
 }
 
-// Whatever happens in whatever order, by whatever clock, and even if the mark of
-// the index is damaged, each account has its own sessions and no other, each once.
+// After random operations with any clock, also with a damaged index mark, List
+// returns each session of an account once, and no others.
 func TestEachSessionIsFoundOnce(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -212,8 +212,8 @@ func TestEachSessionIsFoundOnce(t *testing.T) {
 	}
 }
 
-// In one transaction, the sessions of one account are all ended after those of its
-// neighbours were: bbolt leaves empty pages behind until the commit.
+// Ending sessions of neighbouring accounts in one transaction ends all of them,
+// although bbolt keeps empty pages until the commit.
 func TestEndingNeighbours(t *testing.T) {
 	for _, indexed := range []bool{true, false} {
 		db := openNew(t)
@@ -242,7 +242,7 @@ func TestEndingNeighbours(t *testing.T) {
 	}
 }
 
-// While many log in, indexing goes on, and nobody's session is missed.
+// During many logins, indexing continues and finds every session.
 func TestIndexingWhileOthersLogIn(t *testing.T) {
 	db := openNew(t)
 	db.kv.Bolt().NoSync = true
@@ -281,7 +281,8 @@ func TestIndexingWhileOthersLogIn(t *testing.T) {
 	hasSessions(t, db, "after all", goroutines*each, goroutines*each)
 }
 
-// The check misses an entry of what should be indexed, and no other.
+// Check detects a missing index entry, but not for sessions that are still to
+// be indexed.
 func TestCheckOfTheSessionIndex(t *testing.T) {
 	path := temp(t)
 	db := openAt(t, path, Options{})
@@ -303,7 +304,7 @@ func TestCheckOfTheSessionIndex(t *testing.T) {
 		index := tx.Bucket([]byte(bucketSessionIndex))
 		return index.Delete(firstKey(index))
 	})
-	if !says(problems, "the index leads elsewhere: account sessions") {
+	if !says(problems, "wrong or missing index entry: account sessions") {
 		t.Errorf("without its entry: %q", problems)
 	}
 	if problems := change(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucketState)).Delete(keyIndexed) }); len(problems) != 0 {

@@ -18,14 +18,14 @@ const maxListed = 10_000
 // List reads sessions in the order of their ids and sorts them by their
 // beginning, because rotation gives an old session a new id. If the account has
 // more than maxListed sessions, List reads those with the newest ids.
-func (s sessionStore) List(ctx context.Context, account sessions.Account, limit int) (list []sessions.Session, err error) {
-	err = s.kv.View(ctx, func(tx *kv.Tx) error {
+func (ss sessionStore) List(ctx context.Context, account sessions.Account, limit int) (list []sessions.Session, err error) {
+	err = ss.kv.View(ctx, func(tx *kv.Tx) error {
 		keys, err := sessionKeys(tx, kv.ID(account))
 		if err != nil {
 			return err
 		}
 		for _, k := range keys[max(0, len(keys)-maxListed):] {
-			r, err := s.read(tx, k)
+			r, err := ss.read(tx, k)
 			if errors.Is(err, sessions.ErrEnded) {
 				continue // expired and not swept yet, or damaged, which Read and Check report
 			}
@@ -53,8 +53,8 @@ type renewal struct {
 	seen time.Time
 }
 
-func (s sessionStore) Renew(_ context.Context, k sessions.Key, seen time.Time) {
-	s.renewals.Add(renewal{k, seen})
+func (ss sessionStore) Renew(_ context.Context, k sessions.Key, seen time.Time) {
+	ss.renewals.Add(renewal{k, seen})
 }
 
 // renew writes renewals. It ignores sessions that have ended and those that

@@ -108,9 +108,9 @@ func putSession(tx *kv.Tx, k, record []byte) error {
 	return b.Put(k, record)
 }
 
-func (s sessionStore) Read(ctx context.Context, k sessions.Key) (out sessions.Session, err error) {
-	err = s.kv.View(ctx, func(tx *kv.Tx) error {
-		_, err := s.find(tx, k[:], &out)
+func (ss sessionStore) Read(ctx context.Context, k sessions.Key) (out sessions.Session, err error) {
+	err = ss.kv.View(ctx, func(tx *kv.Tx) error {
+		_, err := ss.find(tx, k[:], &out)
 		return err
 	})
 	if err != nil { // out may be partly filled
@@ -119,31 +119,31 @@ func (s sessionStore) Read(ctx context.Context, k sessions.Key) (out sessions.Se
 	return out, nil
 }
 
-func (s sessionStore) Data(ctx context.Context, k sessions.Key) (data []byte, err error) {
-	err = s.kv.View(ctx, func(tx *kv.Tx) error {
-		r, err := s.read(tx, k[:])
+func (ss sessionStore) Data(ctx context.Context, k sessions.Key) (data []byte, err error) {
+	err = ss.kv.View(ctx, func(tx *kv.Tx) error {
+		r, err := ss.read(tx, k[:])
 		data = bytes.Clone(r.data)
 		return err
 	})
 	return data, err
 }
 
-func (s sessionStore) Begin(ctx context.Context, k, replaces sessions.Key, begun sessions.Session, data []byte) error {
-	record := encodeSession(k[:], sessionRecord{Session: begun, expires: s.limits.End(begun.Began, begun.Seen), data: data})
-	return s.add(ctx, func(tx *kv.Tx) error {
+func (ss sessionStore) Begin(ctx context.Context, k, replaces sessions.Key, begun sessions.Session, data []byte) error {
+	record := encodeSession(k[:], sessionRecord{Session: begun, expires: ss.limits.End(begun.Began, begun.Seen), data: data})
+	return ss.add(ctx, func(tx *kv.Tx) error {
 		if _, err := owner(tx, &begun); err != nil {
 			return unreadable(err)
 		}
-		if err := s.endSession(tx, replaces); err != nil {
+		if err := ss.endSession(tx, replaces); err != nil {
 			return err
 		}
 		return addSession(tx, k[:], kv.ID(begun.Account), record)
 	})
 }
 
-func (s sessionStore) Change(ctx context.Context, k sessions.Key, data []byte) error {
-	return s.kv.Update(ctx, func(tx *kv.Tx) error {
-		r, err := s.read(tx, k[:])
+func (ss sessionStore) Change(ctx context.Context, k sessions.Key, data []byte) error {
+	return ss.kv.Update(ctx, func(tx *kv.Tx) error {
+		r, err := ss.read(tx, k[:])
 		if err != nil {
 			return err
 		}
@@ -152,19 +152,19 @@ func (s sessionStore) Change(ctx context.Context, k sessions.Key, data []byte) e
 	})
 }
 
-func (s sessionStore) Rotate(ctx context.Context, k, replaces sessions.Key, proved time.Time) error {
-	return s.add(ctx, func(tx *kv.Tx) error {
-		r, err := s.read(tx, replaces[:])
+func (ss sessionStore) Rotate(ctx context.Context, k, replaces sessions.Key, proved time.Time) error {
+	return ss.add(ctx, func(tx *kv.Tx) error {
+		r, err := ss.read(tx, replaces[:])
 		if err != nil {
 			return err
 		}
 		r.Seen, r.Proved = proved, proved
-		r.expires = s.limits.End(r.Began, r.Seen)
+		r.expires = ss.limits.End(r.Began, r.Seen)
 		record := encodeSession(k[:], r) // before dropSession: the data shares the record's memory
 		if err := dropSession(tx, replaces[:]); err != nil {
 			return err
 		}
-		until := alias{k, s.now().Add(sessions.AliasFor)}
+		until := alias{k, ss.now().Add(sessions.AliasFor)}
 		if err := putSession(tx, replaces[:], encodeAlias(replaces[:], until)); err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 	"latchkey/app/sessions"
 )
 
-// A stolen copy of the file must log nobody in.
+// Nobody can log in with a stolen copy of the file.
 //
 // ASVS 7.2.3
 func TestNoIDInTheFile(t *testing.T) {
@@ -33,8 +33,7 @@ func TestNoIDInTheFile(t *testing.T) {
 	}
 }
 
-// The key that signs what browsers keep is no part of the program: each file has
-// one of its own, and keeps it. ASVS 13.3.1
+// The signing key is not in the program: each file has its own. ASVS 13.3.1
 func TestTheKeyIsMadeWithTheFile(t *testing.T) {
 	keyIn := func(path string) [32]byte {
 		t.Helper()
@@ -58,8 +57,8 @@ func TestTheKeyIsMadeWithTheFile(t *testing.T) {
 	}
 }
 
-// What ends sessions removes them from the file in the same transaction, with
-// their entries in the index, and those of nobody else. ASVS 7.4.2, 7.4.3
+// Ending sessions deletes their records and index entries in the same
+// transaction, and no others. ASVS 7.4.2, 7.4.3
 func TestEndedSessionsLeaveTheFile(t *testing.T) {
 	sum := [32]byte{1}
 	for what, end := range map[string]func(accounts.Store, accounts.Account) error{
@@ -98,7 +97,7 @@ func TestEndedSessionsLeaveTheFile(t *testing.T) {
 	}
 }
 
-// Whatever removes sessions leaves no entry in the index.
+// No way of deleting sessions leaves an index entry.
 func TestNoIndexEntryIsLeft(t *testing.T) {
 	now := time.Now()
 	for what, test := range map[string]struct {
@@ -134,7 +133,7 @@ func TestNoIndexEntryIsLeft(t *testing.T) {
 	}
 }
 
-// Aliases do not stay for ever.
+// Expired aliases are swept.
 func TestAliasesAreSwept(t *testing.T) {
 	now := time.Now()
 	clock := now
@@ -157,7 +156,7 @@ func TestAliasesAreSwept(t *testing.T) {
 	}
 }
 
-// What has expired leaves the file by the sweep alone, and nothing else does.
+// A sweep deletes all expired records, and no others.
 func TestSweep(t *testing.T) {
 	const day = 24 * time.Hour
 	now := time.Now()
@@ -187,7 +186,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// To end no session costs no commit.
+// Ending a missing session makes no commit.
 func TestEndOfNothingCommitsNothing(t *testing.T) {
 	db := openNew(t)
 	before := txid(t, db)

@@ -25,9 +25,9 @@ var (
 	sweepFor     = flag.Duration("sweep", 2*time.Hour, "how long BenchmarkSweep lets the sweeper work before it reckons the rest")
 )
 
-// BenchmarkSweep measures how long the sweeper takes for a file of many sessions,
-// what it does to those who read meanwhile, and whether freed pages are used
-// again. With -v it tells how far it is:
+// BenchmarkSweep measures how long a sweep of many sessions takes, how it
+// affects readers, and whether freed pages are reused. With -v it shows its
+// progress:
 //
 //	go test ./app/bolt -run '^$' -bench Sweep -v -timeout 3h -sessions 10000000
 func BenchmarkSweep(b *testing.B) {
@@ -92,14 +92,13 @@ func fileSize(b *testing.B, path string) int64 {
 	return info.Size()
 }
 
-// spread returns number i of n as the beginning of a key, so that they lie in
-// order and as far apart as hashes.
+// spread returns the beginning of key i of n, evenly spaced like hashes.
 func spread(i, n int) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(i)*(^uint64(0)/uint64(n)))
 }
 
-// fillSessions keeps n sessions of a tenth as many accounts, every other one
-// expired, in the order of their keys and in few transactions.
+// fillSessions stores n sessions, half of them expired, of n/10 accounts, in
+// key order and in few transactions.
 func fillSessions(b *testing.B, db *DB, n int) {
 	file := db.kv.Bolt()
 	file.NoSync = true
@@ -161,7 +160,7 @@ func fillSessions(b *testing.B, db *DB, n int) {
 	})
 }
 
-// visitors ask for pages at a steady pace while others log in, as visitors do.
+// visitors request pages and log in at a steady rate.
 type visitors struct {
 	db   *DB
 	keys []sessions.Key
@@ -195,7 +194,7 @@ func newVisitors(b *testing.B, db *DB) *visitors {
 	return r
 }
 
-// someone returns a session of an account that is there.
+// someone returns a session of an existing account.
 func someone(b *testing.B, db *DB) sessions.Session {
 	list, err := db.Accounts().List(b.Context(), "", "", 1)
 	if err != nil || len(list) == 0 {
@@ -207,7 +206,7 @@ func someone(b *testing.B, db *DB) sessions.Session {
 
 type spans struct{ p50, p99 time.Duration }
 
-// run reads until ctx or the time ends, and returns how long a read took.
+// run reads until ctx or the time ends, and returns the durations of the reads.
 func (r *visitors) run(b *testing.B, ctx context.Context, most time.Duration) spans {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
@@ -257,7 +256,8 @@ func (r *visitors) run(b *testing.B, ctx context.Context, most time.Duration) sp
 	return spans{times[len(times)/2], times[len(times)*99/100]}
 }
 
-// comeAndGo logs n visitors in whose sessions have expired at once, and sweeps.
+// comeAndGo logs n visitors in, with sessions that expire immediately, and
+// sweeps.
 func comeAndGo(b *testing.B, db *DB, n int) {
 	s := someone(b, db)
 	s.Began = s.Began.Add(-48 * time.Hour)

@@ -22,9 +22,9 @@ import (
 	"latchkey/app/sessions"
 )
 
-// Each file of testdata was made by the version of its format: Ann, an
-// administrator with two registrations and two sessions; Bob Ö, disabled, with one
-// registration; Carol with a session and a reset.
+// oldFiles describes the files in testdata, each made by the version of its
+// format: Ann, an administrator with two registrations and two sessions; Bob Ö,
+// disabled, with one registration; Carol with a session and a reset.
 var oldFiles = map[int]struct {
 	made           time.Time
 	ann, carol     []string // ids of sessions
@@ -63,8 +63,8 @@ func oldFile(t *testing.T, format int) string {
 	return path
 }
 
-// mustHaveAll wants in an upgraded file what was in the old one.
-func mustHaveAll(t *testing.T, path string, format int) {
+// hasAll checks that an upgraded file has everything of the old one.
+func hasAll(t *testing.T, path string, format int) {
 	t.Helper()
 	old := oldFiles[format]
 	db := openAt(t, path, Options{
@@ -95,7 +95,7 @@ func mustHaveAll(t *testing.T, path string, format int) {
 		t.Errorf("the reset does not expire: %v", err)
 	}
 
-	mustHaveOldRegistrations(t, db, old.made, ann.ID, bob.ID, carol.ID)
+	hasOldRegistrations(t, db, old.made, ann.ID, bob.ID, carol.ID)
 	events, err := db.Events().Events(ctx, ann.ID)
 	if err != nil || len(events) < 2 || events[0].What != "login" {
 		t.Errorf("events %+v, %v", events, err)
@@ -118,7 +118,7 @@ func mustHaveAll(t *testing.T, path string, format int) {
 	if list, err := db.Sessions().List(ctx, sessions.Account(ann.ID), 10); err != nil || old.sessionsGoOn && len(list) != len(old.ann) {
 		t.Errorf("%d sessions of Ann are listed, %v", len(list), err)
 	}
-	// A session from before ends with the password it was proved with.
+	// A password change ends sessions from before the upgrade.
 	changed, err := db.Accounts().SetPassword(ctx, ann, "other", old.made)
 	if err != nil || changed.PasswordVersion != ann.PasswordVersion+1 {
 		t.Errorf("another password: %#v, %v", changed, err)
@@ -145,7 +145,7 @@ func TestOlderFormats(t *testing.T) {
 			if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
 				t.Error("the check has changed the file")
 			}
-			mustHaveAll(t, path, format)
+			hasAll(t, path, format)
 			content, err := os.ReadFile(path)
 			noError(t, err)
 			alter(t, path, func(tx *bbolt.Tx) error {
@@ -210,8 +210,8 @@ func format2Of(t *testing.T, n int) (path string, damaged accounts.ID) {
 	return path, damaged
 }
 
-// An upgrade that is killed between any two of its transactions goes on where it
-// was, and damage costs the damaged record alone.
+// An upgrade killed between any two transactions continues at the next start. A
+// damaged record stays unchanged.
 func TestUpgradeIsResumed(t *testing.T) {
 	const n = 2*upgradeSlice + 500
 	path, damaged := format2Of(t, n)
@@ -219,7 +219,7 @@ func TestUpgradeIsResumed(t *testing.T) {
 	for ; ; steps++ {
 		killed := errors.New("killed")
 		layout := fileLayout()
-		left := 1 // steps until the kill
+		left := 1 // steps until the simulated kill
 		layout.Upgrades = slices.Clone(upgrades)
 		layout.Upgrades[1].Step = func(tx *kv.Tx) (bool, error) {
 			if left == 0 {
@@ -256,7 +256,7 @@ func TestUpgradeIsResumed(t *testing.T) {
 		if s, err := db.Sessions().Read(ctx, sessionKey(i)); err != nil || s.Name != nameOf(i) {
 			t.Fatalf("session %d: %+v, %v", i, s, err)
 		}
-		mustHaveUpgradedRegistrations(t, db, a.ID, i)
+		hasUpgradedRegistrations(t, db, a.ID, i)
 	}
 	noError(t, db.Close())
 	r, err := File(path).Check(ctx, nil)

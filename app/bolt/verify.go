@@ -16,8 +16,8 @@ import (
 // descriptions: see kv.Raw.
 
 var (
-	errKeyLength  = errors.New("its key has a wrong length")
-	errWrongIndex = errors.New("the index leads elsewhere")
+	errKeyLength  = errors.New("its key has the wrong length")
+	errWrongIndex = errors.New("wrong or missing index entry")
 )
 
 // leadsTo returns an error unless the index has this value under key.
@@ -39,7 +39,7 @@ func verifyAccount(tx *kv.Tx, id, record []byte) (any, error) {
 	// Use a cursor: Get does not distinguish an empty value from a missing key.
 	admin, _ := tx.Bucket(bucketAdmins).Cursor().Seek(id)
 	if bytes.Equal(admin, id) != (a.Admin && !a.Disabled) {
-		err = errors.New("the administrators and its flags differ")
+		err = errors.New("its flags do not match the index of administrators")
 	}
 	return describeAccount(a), errors.Join(err, leadsTo(tx, bucketNames, []byte(a.Name.Folded()), id))
 }
@@ -55,7 +55,7 @@ func verifyName(tx *kv.Tx, name, id []byte) (any, error) {
 func verifyAdmin(tx *kv.Tx, id, _ []byte) (any, error) {
 	a, err := account(tx, id)
 	if err == nil && (!a.Admin || a.Disabled) {
-		err = errors.New("the account is none")
+		err = errors.New("the account is not an enabled administrator")
 	}
 	return hex.EncodeToString(id), err
 }
@@ -101,7 +101,7 @@ func verifySessionIndex(tx *kv.Tx, key, _ []byte) (any, error) {
 	}
 	r, err := decodeSession(k, record)
 	if err == nil && kv.ID(r.Account) != account {
-		err = errors.New("the session is of another account")
+		err = errors.New("the session belongs to another account")
 	}
 	return nil, err
 }
@@ -123,7 +123,7 @@ func verifyReset(tx *kv.Tx, sum, record []byte) (any, error) {
 func verifyAccountReset(tx *kv.Tx, id, sum []byte) (any, error) {
 	r, err := decodeReset(sum, tx.Get(bucketResets, sum))
 	if err == nil && !bytes.Equal(r.account[:], id) {
-		err = errors.New("the reset is of another account")
+		err = errors.New("the reset belongs to another account")
 	}
 	return nil, err
 }

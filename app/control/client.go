@@ -44,7 +44,7 @@ func Dial(ctx context.Context, database string) (*Client, error) {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENOTSOCK):
 		return nil, ErrNoServer
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("database %s is served by another user; give the command as that user", database)
+		return nil, fmt.Errorf("database %s is served by another user; run the command as that user", database)
 	default:
 		return nil, fmt.Errorf("the server of database %s cannot be reached: %w", database, err)
 	}
@@ -79,7 +79,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	}
 	var reply reply
 	if err := json.Unmarshal(content, &reply); err != nil {
-		return Answer{}, errors.New("the server's answer cannot be understood; it may be another version of latchkey")
+		return Answer{}, errors.New("cannot parse the server's answer; it may be another version of latchkey")
 	}
 	return reply.result()
 }
@@ -91,7 +91,7 @@ func noAnswer(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.As(err, &late) && late.Timeout():
-		return fmt.Errorf("the server did not answer within %s; look with latchkey user list whether the command was carried out", clientTimeout)
+		return fmt.Errorf("the server did not answer within %s; check with latchkey user list whether the command was executed", clientTimeout)
 	}
-	return errors.New("the server stopped before it answered; look with latchkey user list whether the command was carried out")
+	return errors.New("the server stopped before it answered; check with latchkey user list whether the command was executed")
 }

@@ -101,10 +101,10 @@ const maxString = 8 << 10
 func (r Request) check() error {
 	for _, text := range []string{r.Name, r.Password, r.Search, r.After} {
 		if len(text) > maxString {
-			return &accounts.Error{Kind: accounts.Invalid, Message: "What was typed is too long."}
+			return &accounts.Error{Kind: accounts.Invalid, Message: "The input is too long."}
 		}
 		if !utf8.ValidString(text) {
-			return &accounts.Error{Kind: accounts.Invalid, Message: "What was typed is not valid text."}
+			return &accounts.Error{Kind: accounts.Invalid, Message: "The input is not valid text."}
 		}
 	}
 	return nil

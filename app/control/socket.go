@@ -57,13 +57,13 @@ func removeStale(path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s is in the way: it is not a socket", path)
+		return fmt.Errorf("%s exists and is not a socket; remove it", path)
 	}
 	// If the database file was replaced, a server may still run on the old file
 	// and use this socket.
 	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		conn.Close()
-		return fmt.Errorf("%s belongs to another server that runs", path)
+		return fmt.Errorf("%s belongs to another server that is running", path)
 	}
 	return os.Remove(path)
 }

@@ -199,11 +199,11 @@ func preparePost(addr, path, form string, r *fasthttp.Request) {
 	r.SetBodyString(form)
 }
 
-// compared holds the results of all rounds of a comparison.
-type compared struct{ ratios, rates []float64 }
+// results holds the results of all rounds of a comparison.
+type results struct{ ratios, rates []float64 }
 
 // run runs both cases alternately.
-func (c *compared) run(rounds int, first, second func() float64) {
+func (c *results) run(rounds int, first, second func() float64) {
 	first()
 	second() // warm up
 	for round := range rounds {
@@ -219,7 +219,7 @@ func (c *compared) run(rounds int, first, second func() float64) {
 
 // report reports the median of first/second with its quartiles, minimum and
 // maximum.
-func (c *compared) report(b *testing.B, name string) {
+func (c *results) report(b *testing.B, name string) {
 	b.Helper()
 	slices.Sort(c.ratios)
 	slices.Sort(c.rates)
@@ -268,7 +268,7 @@ func (p *process) answer(b *testing.B, path, cookie string) answer {
 func BenchmarkPage(b *testing.B) {
 	for _, visitor := range []string{"logged in", "anonymous"} {
 		b.Run(visitor, func(b *testing.B) {
-			var c compared
+			var c results
 			for range starts {
 				app, bare, cookie := pages(b, visitor == "logged in")
 				c.run(pageRounds, app.pages(b, cookie), bare.pages(b, cookie))
@@ -318,7 +318,7 @@ func (p *process) pages(b *testing.B, cookie string) func() float64 {
 // BenchmarkScaling compares the gain of a second core for the start page and
 // for the bare handler.
 func BenchmarkScaling(b *testing.B) {
-	var c compared
+	var c results
 	for range starts {
 		app1, bare1, cookie1 := pages(b, true, "GOMAXPROCS=1")
 		app2, bare2, cookie2 := pages(b, true, "GOMAXPROCS=2")
@@ -349,7 +349,7 @@ func BenchmarkLogin(b *testing.B) {
 					})
 				}
 			}
-			var c compared
+			var c results
 			for range starts {
 				app := latchkey(b, nil, "--dev")
 				plain := comparison(b, "plain", "LATCHKEY_BENCH_DATABASE="+filepath.Join(b.TempDir(), "plain.db"))

@@ -52,7 +52,7 @@ func BenchmarkGroupCommit(b *testing.B) {
 					return syscall.Fdatasync(int(raw.Fd()))
 				})
 			}
-			var ofSingle, ofSynced compared
+			var ofSingle, ofSynced results
 			ofSingle.run(rounds, shared, single)
 			ofSingle.report(b, "of-one-by-one")
 			ofSynced.run(rounds, shared, synced)

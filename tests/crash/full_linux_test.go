@@ -147,17 +147,17 @@ func testFull(t *testing.T, disk volume) {
 		if refused < 5 {
 			t.Fatalf("round %d: %d logins were refused on a full disk\n%s", round, refused, server.Tail())
 		}
-		people.checkLoggedIn(t, some)
+		people.checkLoggedIn(t, sampleSize)
 		people.checkRegistrations(t)
 		time.Sleep(2100 * time.Millisecond) // a renewal is due
-		people.checkLoggedIn(t, some)
+		people.checkLoggedIn(t, sampleSize)
 		disk.clear(t, server)
 		for i := range 15 {
 			if status := people.logIn(t); status != 303 {
 				t.Fatalf("round %d: login %d after space was freed: status %d\n%s", round, i, status, server.Tail())
 			}
 		}
-		people.checkLoggedIn(t, some)
+		people.checkLoggedIn(t, sampleSize)
 	}
 	killAndStart(t, server, line)
 	people.line = server.Line()
@@ -221,7 +221,7 @@ func testFullUnderLoad(t *testing.T, disk volume) {
 		disk.fill(t, server)
 		enough := refused.Load() + 40
 		until("refusals", func() bool { return refused.Load() >= enough })
-		people.checkLoggedIn(t, some)
+		people.checkLoggedIn(t, sampleSize)
 		disk.clear(t, server)
 		until("changes again", acknowledged(150))
 	}
@@ -236,7 +236,7 @@ func testFullUnderLoad(t *testing.T, disk volume) {
 			t.Errorf("client %d, with space again: %v", c.number, err)
 		}
 	}
-	people.checkLoggedIn(t, some)
+	people.checkLoggedIn(t, sampleSize)
 	if refused.Load() != before || !server.Running() || server.PID() != pid {
 		t.Error("it is not the same process that has recovered")
 	}
@@ -371,9 +371,9 @@ func (p *logins) logIn(t *testing.T) int {
 	return answer.Status
 }
 
-// some is the number of accounts to check where checking all would take too
+// sampleSize is the number of accounts to check where checking all would take too
 // long.
-const some = 8
+const sampleSize = 8
 
 // checkLoggedIn checks the pages of accounts whose login was acknowledged.
 func (p *logins) checkLoggedIn(t *testing.T, n int) {

@@ -10,7 +10,7 @@ import (
 // succeeds, and must not if the answer is 503.
 func (p *logins) checkRegistrations(t *testing.T) {
 	t.Helper()
-	n := some
+	n := sampleSize
 	for name, cookie := range p.cookies {
 		if n--; n < 0 {
 			return

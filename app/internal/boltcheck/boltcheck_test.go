@@ -100,7 +100,7 @@ func branches(b []byte) error {
 	return Branches(context.Background(), bytes.NewReader(b), int64(len(b)), bucketKeys)
 }
 
-func mustBeSound(t *testing.T, b []byte, when string) {
+func checkSound(t *testing.T, b []byte, when string) {
 	t.Helper()
 	if err := all(b); err != nil {
 		t.Fatalf("%s: All: %v", when, err)
@@ -110,7 +110,7 @@ func mustBeSound(t *testing.T, b []byte, when string) {
 	}
 }
 
-// What bbolt writes is never called damaged, in whatever order keys come and go.
+// Files written by bbolt always pass, after random operations.
 func TestFilesThatBboltWritesAreSound(t *testing.T) {
 	for name, o := range map[string]bbolt.Options{
 		"default":             {},
@@ -172,7 +172,7 @@ func TestFilesThatBboltWritesAreSound(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					mustBeSound(t, b, fmt.Sprintf("commit %d", commit))
+					checkSound(t, b, fmt.Sprintf("commit %d", commit))
 				}
 			}
 		})
@@ -188,7 +188,7 @@ func TestNewFileIsSound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustBeSound(t, b, "new")
+	checkSound(t, b, "new")
 }
 
 func TestNestedBucketsCountAsDamage(t *testing.T) {
@@ -224,11 +224,11 @@ func TestNestedBucketsCountAsDamage(t *testing.T) {
 	}
 }
 
-// A page that cannot be read counts as damaged, and the cause is not lost.
+// A read error counts as damage and wraps its cause.
 func TestUnreadablePage(t *testing.T) {
 	b := makeFile(t, bbolt.Options{}, 3000, 500)
 	for _, size := range []int64{0, 100, testPageSize, 2 * testPageSize, int64(len(b)) / 2, int64(len(b)) - 1} {
-		// The size says more than is there.
+		// The file is shorter than its size.
 		r := bytes.NewReader(b[:size])
 		for name, err := range map[string]error{
 			"All":      All(t.Context(), r, int64(len(b))),

@@ -14,7 +14,7 @@ import (
 
 func TestWrongBuckets(t *testing.T) {
 	whole := makeFile(t, bbolt.Options{}, 1000, 500)
-	m := mustReadMeta(t, whole)
+	m := readMetaOf(t, whole)
 	const big, keys, small = 0, 2, 3 // in the order of their names; 1 is empty
 	element := func(b []byte, i int) []byte { return pageAt(b, m.root)[pageHeaderSize+i*elementSize:] }
 	value := func(b []byte, i int) []byte {
@@ -102,7 +102,7 @@ func TestKeyLongerThanBboltAllows(t *testing.T) {
 		}
 		return bucket.Put([]byte("key"), make([]byte, 100_000))
 	})
-	mustBeSound(t, b, "whole")
+	checkSound(t, b, "whole")
 	element := pageAt(b, pathOf(t, b, bucketBig)[0])[pageHeaderSize:]
 	native.PutUint32(element[8:], maxKeySize+1)
 	native.PutUint32(element[12:], 0)

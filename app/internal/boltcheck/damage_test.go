@@ -20,11 +20,11 @@ var variants = flag.Int("variants", 150, "how many damaged files are verified")
 
 const damageSize = 4096 // where damage begins does not depend on the page size
 
-// harms are what disks, cables and people do to files.
-var harms = []struct {
+// damages are typical damages of files.
+var damages = []struct {
 	name   string
 	do     func(r *rand.Rand, b []byte) []byte
-	forged bool // no disk does it: Branches may miss a leaf that leads back
+	forged bool // does not occur by accident: Branches may miss a leaf that leads back
 }{
 	{"a flipped bit", func(r *rand.Rand, b []byte) []byte {
 		b[r.IntN(len(b))] ^= 1 << r.IntN(8)
@@ -78,8 +78,8 @@ var harms = []struct {
 	{"cut short", func(r *rand.Rand, b []byte) []byte { return b[:r.IntN(len(b))] }, false},
 }
 
-// A damaged file is called damaged, or bbolt reads it without a panic, a loop or a
-// wrong pair, and writes it without making it worse.
+// A damaged file is detected, or bbolt reads it without a panic, a loop or a
+// wrong pair, and writes to it without further damage.
 func TestDamage(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -91,8 +91,8 @@ func TestDamage(t *testing.T) {
 	refused, passed := 0, 0
 	for i := range *variants {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
-		harm := harms[i%len(harms)]
-		b := harm.do(random, bytes.Clone(files[i/len(harms)%len(files)]))
+		harm := damages[i%len(damages)]
+		b := harm.do(random, bytes.Clone(files[i/len(damages)%len(files)]))
 		done := make(chan bool, 1)
 		go func() { done <- verifyDamaged(t, i, harm.name, b, harm.forged) }()
 		select {
@@ -137,8 +137,8 @@ func verifyDamaged(t *testing.T, variant int, harm string, b []byte, forged bool
 	return true
 }
 
-// wrongPairs fails if more pairs are wrong than one damaged page explains. All looks
-// into no keys and values, and not at the names of buckets either.
+// wrongPairs fails the test if more pairs are wrong than one damaged page can
+// cause. All does not verify keys, values and bucket names.
 func wrongPairs(t *testing.T, variant int, harm string, pairs map[string]string) {
 	wrong := 0
 	for k, v := range pairs {

@@ -17,7 +17,7 @@ func pageAt(b []byte, id uint64) []byte {
 	return b[id*testPageSize:][:testPageSize]
 }
 
-func mustReadMeta(t *testing.T, b []byte) Meta {
+func readMetaOf(t *testing.T, b []byte) Meta {
 	t.Helper()
 	m, err := ReadMeta(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
@@ -29,11 +29,11 @@ func mustReadMeta(t *testing.T, b []byte) Meta {
 // Without a freelist, pages that nothing refers to are free, whatever they hold.
 func TestNoFreelist(t *testing.T) {
 	whole := makeFile(t, bbolt.Options{NoFreelistSync: true}, 3000, 500)
-	m := mustReadMeta(t, whole)
+	m := readMetaOf(t, whole)
 	if !m.NoFreelist {
 		t.Fatalf("%+v", m)
 	}
-	mustBeSound(t, whole, "whole")
+	checkSound(t, whole, "whole")
 	free := freePages(t, whole)
 	if len(free) == 0 {
 		t.Fatal("no page is free")
@@ -42,7 +42,7 @@ func TestNoFreelist(t *testing.T) {
 	for _, id := range free {
 		copy(pageAt(b, id), pageAt(b, m.root))
 	}
-	mustBeSound(t, b, "free pages that hold buckets")
+	checkSound(t, b, "free pages that hold buckets")
 	path := pathOf(t, whole, bucketBig)
 	leaf := path[len(path)-1]
 	for name, harm := range map[string]func(b []byte){
@@ -102,7 +102,7 @@ func freePages(t *testing.T, b []byte) (free []uint64) {
 
 func TestWrongFreelist(t *testing.T) {
 	whole := makeFile(t, bbolt.Options{}, 3000, 500)
-	m := mustReadMeta(t, whole)
+	m := readMetaOf(t, whole)
 	list := func(b []byte) []byte { return pageAt(b, m.freelist) }
 	count := native.Uint16(list(whole)[10:])
 	if count < 2 {
@@ -170,10 +170,10 @@ func TestLongFreelist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id := mustReadMeta(t, b).freelist * 1024; native.Uint16(b[id+10:]) != 0xffff {
+	if id := readMetaOf(t, b).freelist * 1024; native.Uint16(b[id+10:]) != 0xffff {
 		t.Fatalf("%d pages are free", native.Uint16(b[id+10:]))
 	}
-	mustBeSound(t, b, "with a long freelist")
+	checkSound(t, b, "with a long freelist")
 }
 
 // sparse is a file whose first bytes are there; the others are zero.
@@ -190,11 +190,12 @@ func (s sparse) ReadAt(b []byte, offset int64) (int, error) {
 	return len(b), nil
 }
 
-// A page may say that it overflows over gigabytes. That must not cost as much memory.
+// A damaged page may claim gigabytes of overflow pages. Verification must not
+// allocate that.
 func TestMemory(t *testing.T) {
 	const pages = 1 << 21
 	whole := makeFile(t, bbolt.Options{NoFreelistSync: true}, 0, 0)
-	for name, id := range map[string]uint64{"root": mustReadMeta(t, whole).root, "bucket": mustReadMeta(t, whole).root, "freelist": mustReadMeta(t, whole).Pages} {
+	for name, id := range map[string]uint64{"root": readMetaOf(t, whole).root, "bucket": readMetaOf(t, whole).root, "freelist": readMetaOf(t, whole).Pages} {
 		t.Run(name, func(t *testing.T) {
 			b := append(bytes.Clone(whole), make([]byte, testPageSize)...)
 			page := pageAt(b, id)

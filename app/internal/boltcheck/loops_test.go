@@ -59,8 +59,8 @@ func TestPagesThatLeadBack(t *testing.T) {
 
 func testPagesThatLeadBack(t *testing.T, o bbolt.Options) {
 	whole := makeFile(t, o, 10_000, 3000)
-	mustBeSound(t, whole, "whole")
-	m := mustReadMeta(t, whole)
+	checkSound(t, whole, "whole")
+	m := readMetaOf(t, whole)
 	big, keys := pathOf(t, whole, bucketBig), pathOf(t, whole, bucketKeys)
 	if len(big) < 3 || len(keys) < 3 {
 		t.Fatalf("the trees are too low: %d, %d", big, keys)

@@ -32,8 +32,8 @@ type named string
 
 func (named) String() string { return "a String method" }
 
-// mustParse returns a new template for each call, because the first execution changes it.
-func mustParse(t *testing.T, text string) *template.Template {
+// parseTemplate returns a new template for each call, because the first execution changes it.
+func parseTemplate(t *testing.T, text string) *template.Template {
 	t.Helper()
 	parsed, err := template.New("").Parse(text)
 	if err != nil {
@@ -46,7 +46,7 @@ func mustParse(t *testing.T, text string) *template.Template {
 // type outer, one for a pointer to it.
 func compiled(t *testing.T, text string) (value, pointer *Template) {
 	t.Helper()
-	value, pointer = New(mustParse(t, text)), New(mustParse(t, text))
+	value, pointer = New(parseTemplate(t, text)), New(parseTemplate(t, text))
 	data := outer{List: []string{""}, Pointer: &inner{}}
 	if _, err := value.Append(nil, data); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestAppendWritesTheSameBytes(t *testing.T) {
 		{`{{range .List}}{{.}}{{end}}`, false},
 		{`{{define "x"}}{{.}}{{end}}{{template "x" .Title}}`, false},
 	} {
-		slow := mustParse(t, test.text)
+		slow := parseTemplate(t, test.text)
 		value, pointer := compiled(t, test.text)
 		for _, text := range []string{"", "x", `<script>alert("1")</script>`, `'"&+<>`, "\x00\x01\xff\u2028", "ä日🚲", "{{.Name}}"} {
 			for _, admin := range []bool{false, true} {
@@ -127,10 +127,10 @@ func TestProgramIsForEscapedTemplatesAndOneType(t *testing.T) {
 	const text = `<p>{{.Title}}</p>`
 	value, pointer := compiled(t, text)
 	data := outer{Title: "<b>"}
-	if _, ok := compile(mustParse(t, text).Tree.Root, reflect.TypeOf(data)).execute(nil, data); ok {
+	if _, ok := compile(parseTemplate(t, text).Tree.Root, reflect.TypeOf(data)).execute(nil, data); ok {
 		t.Error("a value is written without an escaper")
 	}
-	if New(mustParse(t, text)).Fast(data) {
+	if New(parseTemplate(t, text)).Fast(data) {
 		t.Error("there is a program before the first execution")
 	}
 	if value.Fast(&data) || pointer.Fast(data) {
@@ -177,7 +177,7 @@ func TestTextsAreJoined(t *testing.T) {
 
 // The first executions of all may happen at once.
 func TestConcurrentAppend(t *testing.T) {
-	tmpl := New(mustParse(t, `<p>{{.Title}}</p>{{if .Visitor.Admin}}a{{end}}`))
+	tmpl := New(parseTemplate(t, `<p>{{.Title}}</p>{{if .Visitor.Admin}}a{{end}}`))
 	var wg sync.WaitGroup
 	for _, title := range []string{"a", "b", "<c>", "d"} {
 		wg.Go(func() {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A copy that is made while others write is whole, and of one moment.
+// A copy made during writes is complete and consistent.
 func TestBackupWhileOthersWrite(t *testing.T) {
 	db := openFast(t)
 	fill(t, db, 50)
@@ -43,7 +43,7 @@ func TestBackupWhileOthersWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeFile(t, path, b.Bytes())
-		if r := checkPasses(t, path, testOptions()); r.Count("notes") != 150 {
+		if r := passesCheck(t, path, testOptions()); r.Count("notes") != 150 {
 			t.Errorf("%d notes", r.Count("notes"))
 		}
 		copied := open(t, path, testOptions())
@@ -76,8 +76,8 @@ type failingWriter struct{ err error }
 
 func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
-// A copy ends with its context or with the first error of the writer, and then
-// holds up nobody.
+// A copy stops when its context ends or the writer fails, and then blocks
+// nobody.
 func TestBackupThatEndsEarly(t *testing.T) {
 	db := openFast(t)
 	update(t, db, put("large", string(make([]byte, 1<<20))))

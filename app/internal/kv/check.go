@@ -57,13 +57,13 @@ func Check(ctx context.Context, path string, o Options, visit func(table string,
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return r, fmt.Errorf("database %s does not exist; name the one you mean with --database", path)
+		return r, fmt.Errorf("database %s does not exist; choose an existing one with --database", path)
 	case err != nil:
-		return r, explain(path, err)
+		return r, operatorError(path, err)
 	case info.IsDir():
-		return r, explain(path, errDirectory)
+		return r, operatorError(path, errDirectory)
 	case info.Size() < 2*pageSize:
-		return r, explain(path, errForeign)
+		return r, operatorError(path, errForeign)
 	}
 	err = openReadOnly(path, o, func(tx *bbolt.Tx) error {
 		if err := verifyFile(ctx, path, o, true); err != nil {
@@ -88,7 +88,7 @@ func Check(ctx context.Context, path string, o Options, visit func(table string,
 	case errors.Is(err, errVisit):
 		return r, err
 	case err != nil:
-		return r, explain(path, err)
+		return r, operatorError(path, err)
 	}
 	return r, nil
 }

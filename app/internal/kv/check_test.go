@@ -51,8 +51,8 @@ func TestCheckOfAWholeFile(t *testing.T) {
 	}
 }
 
-// Whatever the tables find is a line that names the bucket and the key; the rest is
-// checked all the same.
+// Each problem is one line with the bucket and the key, and the check
+// continues.
 func TestCheckNamesWhatIsWrong(t *testing.T) {
 	path := testFile(t, 3)
 	gone := number(2)
@@ -96,14 +96,14 @@ func TestCheckListsNoMoreThanSome(t *testing.T) {
 	}
 }
 
-// A bucket that is gone would be made again, empty: that is damage. One that never
-// was there is a file of an older version.
+// A missing bucket would be created empty, so it counts as damage. In an older
+// file it is created by the upgrade.
 func TestCheckOfAFileWithoutABucket(t *testing.T) {
 	for _, missing := range testOptions().buckets() {
 		path := testFile(t, 3)
 		alter(t, path, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(missing)) })
 		r, err := Check(t.Context(), path, testOptions(), nil)
-		if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "another name") {
+		if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "name of a bucket has changed") {
 			t.Errorf("%s was there: %+v, %v", missing, r, err)
 		}
 		if db, err := Open(path, testOptions()); err == nil || !strings.Contains(err.Error(), "damaged") {
@@ -117,9 +117,9 @@ func TestCheckOfAFileWithoutABucket(t *testing.T) {
 	}
 }
 
-// Each kind of page is named when it is damaged.
+// A damaged page of any kind is reported by its id.
 func TestCheckNamesDamagedPages(t *testing.T) {
-	path := bigTown(t)
+	path := largeTestFile(t)
 	whole := readFile(t, path)
 	file, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
 	if err != nil {
@@ -151,8 +151,8 @@ func TestCheckNamesDamagedPages(t *testing.T) {
 		}
 		checkUnchanged(t, path, b)
 	}
-	// Of two meta pages one may be damaged by a power loss; without both it is no
-	// database.
+	// A power failure may damage one of the two meta pages. Without both it is not
+	// a database.
 	b := slices.Clone(whole)
 	clear(b[:2*pageSize])
 	if _, err := Check(t.Context(), writeFile(t, path, b), testOptions(), nil); err == nil || !strings.Contains(err.Error(), "not a database") {
@@ -174,7 +174,7 @@ func TestCheckOfWhatItCannotRead(t *testing.T) {
 	foreign := makeBolt(t, func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("widgets")); return err })
 	for path, want := range map[string]string{
 		path + ".not":      "does not exist",
-		filepath.Dir(path): "folder",
+		filepath.Dir(path): "directory",
 		foreign:            "not a database",
 		writeFile(t, filepath.Join(t.TempDir(), "empty"), nil): "not a database",
 	} {
@@ -187,9 +187,9 @@ func TestCheckOfWhatItCannotRead(t *testing.T) {
 	}
 }
 
-// Check ends with its context, and with the first error of visit.
+// Check stops when its context ends and when visit returns an error.
 func TestCheckIsInterrupted(t *testing.T) {
-	path := bigTown(t)
+	path := largeTestFile(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	visits := 0
 	_, err := Check(ctx, path, testOptions(), func(string, any) error { visits++; cancel(errCause); return nil })

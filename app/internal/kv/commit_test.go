@@ -50,7 +50,7 @@ func TestWritersShareACommit(t *testing.T) {
 	}
 }
 
-// A lone writer pays for one commit and waits for nobody.
+// A lone writer waits for one commit only.
 func TestALoneWriterMakesOneCommit(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *DB) {
 		before, began := lastCommit(t, db), time.Now()
@@ -66,13 +66,13 @@ func TestALoneWriterMakesOneCommit(t *testing.T) {
 //go:noinline
 func bugInAChange() { panic("bug") }
 
-// update1 returns what Update returns, or what it panics with.
-func update1(db *DB, change func(*Tx) error) (err error, panicked any) {
+// tryUpdate returns the error of Update, or the value of its panic.
+func tryUpdate(db *DB, change func(*Tx) error) (panicked any, err error) {
 	defer func() { panicked = recover() }()
-	return db.Update(context.Background(), change), nil
+	return nil, db.Update(context.Background(), change)
 }
 
-// ASVS 2.3.3. ASVS 15.4.3: a change that panics holds up nobody else.
+// ASVS 2.3.3. ASVS 15.4.3: a change that panics does not block the others.
 func TestARefusedChangeLeavesNothingAndHarmsNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *DB) {
 		release, done := hold(db)
@@ -98,7 +98,7 @@ func TestARefusedChangeLeavesNothingAndHarmsNobody(t *testing.T) {
 			o := make(chan outcome, 1)
 			outcomes[w.name] = o
 			go func() {
-				err, panicked := update1(db, w.change)
+				panicked, err := tryUpdate(db, w.change)
 				o <- outcome{err, panicked}
 			}()
 			synctest.Wait()
@@ -136,11 +136,11 @@ func TestARefusedChangeLeavesNothingAndHarmsNobody(t *testing.T) {
 	})
 }
 
-// A lone writer's own panic, with nobody to lead for.
+// The panic of a lone writer, which is its own leader.
 func TestAPanicOfALoneWriter(t *testing.T) {
 	db := openFast(t)
 	for range 2 {
-		err, p := update1(db, func(tx *Tx) error { put("half", "v")(tx); bugInAChange(); return nil })
+		p, err := tryUpdate(db, func(tx *Tx) error { put("half", "v")(tx); bugInAChange(); return nil })
 		if err != nil || p == nil || !strings.Contains(fmt.Sprint(p), "bugInAChange") {
 			t.Errorf("%v, %v", err, p)
 		}
@@ -170,7 +170,7 @@ func TestUpdateWithAnEndedContext(t *testing.T) {
 	}
 }
 
-// A write whose context ends in the queue leaves it at once; the others go on.
+// A write whose context ends leaves the queue immediately; the others continue.
 func TestAContextThatEndsInTheQueue(t *testing.T) {
 	for _, which := range []string{"first", "middle", "last", "all"} {
 		inBubble(t, func(t *testing.T, db *DB) {
@@ -193,7 +193,7 @@ func TestAContextThatEndsInTheQueue(t *testing.T) {
 				synctest.Wait()
 			}
 			cancel(errCause)
-			synctest.Wait() // while the commit before is still under way
+			synctest.Wait() // during the previous commit
 			for name, r := range results {
 				if name != which && which != "all" {
 					continue
@@ -227,13 +227,14 @@ func TestAContextThatEndsInTheQueue(t *testing.T) {
 	}
 }
 
-// One that was told to lead and whose context has ended by then passes the lead on.
+// A write that has been made leader and whose context has ended passes the lead
+// on.
 func TestAContextThatEndsBeforeItsWriterLeads(t *testing.T) {
 	for _, others := range []int{0, 1, 5} {
 		inBubble(t, func(t *testing.T, db *DB) {
 			w := &db.writers
 			w.mu.Lock()
-			w.busy = true // as if somebody led
+			w.busy = true // as if there were a leader
 			w.mu.Unlock()
 			ctx, cancel := context.WithCancelCause(t.Context())
 			result := begin(func() error {
@@ -245,7 +246,7 @@ func TestAContextThatEndsBeforeItsWriterLeads(t *testing.T) {
 				rest = append(rest, begin(func() error { return db.Update(t.Context(), put(fmt.Sprint(i), "v")) }))
 			}
 			synctest.Wait()
-			// At one moment, as far as the writer can tell.
+			// Both happen at the same time for the writer.
 			w.mu.Lock()
 			cancel(errCause)
 			w.passLead()
@@ -266,7 +267,7 @@ func TestAContextThatEndsBeforeItsWriterLeads(t *testing.T) {
 	}
 }
 
-// Once its commit has begun, a write is told what became of it.
+// Once its commit has begun, a write gets the outcome of the commit.
 func TestAContextThatEndsDuringItsCommit(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *DB) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -296,8 +297,8 @@ func TestAContextThatEndsDuringItsCommit(t *testing.T) {
 	})
 }
 
-// Whatever ends when, each write is there or not, as its writer was told, and
-// nobody waits for ever.
+// With contexts ending at random times, each outcome is true, and no write
+// waits for ever.
 func TestContextsThatEndAtRandom(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -384,8 +385,8 @@ func TestCloseFinishesWhatIsQueued(t *testing.T) {
 	})
 }
 
-// Whoever writes before the file is verified waits, but not for ever. All are told
-// the verdict, and closing is one.
+// Writes wait for the verification of the file, but not for ever. All get its
+// result. Close counts as a result.
 func TestWritersWaitToBeAdmitted(t *testing.T) {
 	no := errors.New("no")
 	for name, test := range map[string]struct {
@@ -576,7 +577,7 @@ func pathOf(t testing.TB, db *bbolt.DB, bucket string) (ids []int) {
 	return ids
 }
 
-// A disk without room refuses writes and nothing else, and takes them again later.
+// On a full disk only writes fail, and they succeed once there is space again.
 func TestAFullDisk(t *testing.T) {
 	const child = "KV_TEST_FULL_DISK"
 	path := os.Getenv(child)
@@ -588,7 +589,7 @@ func TestAFullDisk(t *testing.T) {
 		}
 		return
 	}
-	// A limit to the size of files has the same error as a disk with a quota.
+	// A file size limit causes the same error as a disk quota.
 	signal.Ignore(syscall.SIGXFSZ)
 	db := open(t, path, testOptions())
 	update(t, db, put("before", "v"))
@@ -620,7 +621,7 @@ func TestAFullDisk(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
-	checkPasses(t, path, testOptions())
+	passesCheck(t, path, testOptions())
 	if all := contents(t, path)["plain"]; all["before"] != "v" || all["small"] != "v" || len(all["large"]) != 1<<20 {
 		t.Errorf("%d keys", len(all))
 	}
@@ -631,7 +632,7 @@ func TestWordsOfAFullDisk(t *testing.T) {
 		"file resize error: truncate /x: no space left on device": true,
 		"file resize error: truncate /x: file too large":          true,
 		"write file /x: disk quota exceeded":                      true,
-		"no space left on device":                                 false, // nobody's word but the system's
+		"no space left on device":                                 false, // only the text of a system error counts
 		"a field named no space left on device":                   false,
 	} {
 		if got := diskFull(errors.New(words)); got != want {

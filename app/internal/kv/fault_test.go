@@ -10,15 +10,16 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// A programming error in a reader is a panic with its own value, and never called
-// damage.
+// A programming error in a reader panics with its own value and is not reported
+// as damage.
 func TestProgrammingErrorsStayPanics(t *testing.T) {
 	db := openFast(t)
 	fill(t, db, 3)
 	for name, bug := range map[string]func(tx *Tx){
-		"a panic":             func(*Tx) { panic("bug") },
-		"an index":            func(*Tx) { var s []int; _ = s[len(s)] },
-		"a slice":             func(*Tx) { s := "abc"; n := len(s) + 1; _ = s[n:] },
+		"a panic":  func(*Tx) { panic("bug") },
+		"an index": func(*Tx) { var s []int; _ = s[len(s)] },
+		"a slice":  func(*Tx) { s := "abc"; n := len(s) + 1; _ = s[n:] },
+		//lint:ignore SA5000 the panic is what the test is about
 		"a nil map":           func(*Tx) { var m map[string]int; m["x"] = 1 },
 		"a nil pointer":       func(*Tx) { var n *note; _ = n.Title },
 		"a conversion":        func(*Tx) { var v any = 1; _ = v.(string) },
@@ -61,8 +62,8 @@ func TestProgrammingErrorsStayPanics(t *testing.T) {
 	}
 }
 
-// What bbolt makes of damaged pages, and memory that the file no longer covers, is
-// an error for whoever reads there, and not the end of the process.
+// A damaged page, or memory beyond the end of the file, is an error for the
+// reader and does not end the process.
 func TestDamageUnderAReader(t *testing.T) {
 	for name, harm := range map[string]func(file *os.File, size int64, leaf int64) error{
 		"cut short":       func(file *os.File, _, leaf int64) error { return file.Truncate(leaf) },
@@ -106,7 +107,7 @@ func TestDamageUnderAReader(t *testing.T) {
 			if debug.SetPanicOnFault(false) {
 				t.Error("faults of this goroutine stay panics")
 			}
-			// Nothing stays behind that hangs: the next reads and writes as ever.
+			// Later reads and writes are not blocked.
 			if _, err := file.WriteAt(whole, 0); err != nil {
 				t.Fatal(err)
 			}

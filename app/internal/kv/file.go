@@ -133,8 +133,8 @@ func verifyFile(ctx context.Context, path string, o Options, leaves bool) error 
 	return err
 }
 
-// explain wraps an error of Open or Check into one line for the operator.
-func explain(path string, err error) error {
+// operatorError wraps an error of Open or Check into one line for the operator.
+func operatorError(path string, err error) error {
 	line := err
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
@@ -142,9 +142,9 @@ func explain(path string, err error) error {
 	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrVersionMismatch):
 		line = errForeign
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
-		line = errors.New("cannot be made: a part of its path is not a folder")
+		line = errors.New("cannot be created: a part of its path is not a directory")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		line = errors.New("may not be written by this user; change its owner or name another file")
+		line = errors.New("is not writable for this user; change its owner or choose another file")
 	case errors.Is(err, store.ErrFailed):
 		line = fmt.Errorf("is not written any more: %w; the last writes may be missing; check the disk, then the copy", err)
 	case diskFull(err):

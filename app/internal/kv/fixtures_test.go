@@ -17,7 +17,7 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// note is what most tests keep.
+// note is the record of most tests.
 type note struct {
 	ID, Owner ID
 	Title     string
@@ -31,7 +31,7 @@ var noteTable = Owned[note]{
 	Order:  func(n *note) []byte { return []byte(n.Title) },
 }
 
-// people are the owners.
+// ownerTable holds the owners.
 var ownerTable = Raw{
 	Name:   "people",
 	Verify: func(_ *Tx, key, value []byte) (any, error) { return string(value), nil },
@@ -40,7 +40,8 @@ var ownerTable = Raw{
 	},
 }
 
-// plain holds keys and values without owners. A value that says "wrong" is.
+// plain holds keys and values without owners. The value "wrong" fails
+// verification.
 var plain = Raw{
 	Name: "plain",
 	Verify: func(_ *Tx, key, value []byte) (any, error) {
@@ -104,8 +105,7 @@ func openFast(t testing.TB) *DB {
 	return db
 }
 
-// inBubble runs f with a file, on a clock that moves on only when all goroutines
-// wait.
+// inBubble runs f on the fake clock of testing/synctest.
 func inBubble(t *testing.T, f func(t *testing.T, db *DB)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -155,8 +155,8 @@ func begin(f func() error) <-chan error {
 	return result
 }
 
-// hold makes a commit last until release is called, so that later writes queue. It
-// is for bubbles.
+// hold makes a commit last until release is called, so that later writes queue
+// up.
 func hold(db *DB) (release func(), done <-chan error) {
 	gate := make(chan struct{})
 	done = begin(func() error {
@@ -187,7 +187,8 @@ func noteOf(i, owners int) note {
 	}
 }
 
-// fill keeps n people with three notes each, and all else in proportion.
+// fill stores n owners with three notes each, and a proportional number of
+// other records.
 func fill(t testing.TB, db *DB, n int) {
 	t.Helper()
 	addPeople(t, db, n)
@@ -206,7 +207,7 @@ func fill(t testing.TB, db *DB, n int) {
 	})
 }
 
-// testFile returns a closed file in which every bucket has something.
+// testFile returns a closed file with records in every bucket.
 func testFile(t testing.TB, n int) string {
 	t.Helper()
 	path := temp(t)
@@ -218,7 +219,7 @@ func testFile(t testing.TB, n int) string {
 	return path
 }
 
-// alter changes a file that nobody has open.
+// alter changes a file with bbolt.
 func alter(t testing.TB, path string, f func(tx *bbolt.Tx) error) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, nil)
@@ -275,7 +276,7 @@ func checkUnchanged(t testing.TB, path string, before []byte) {
 	}
 }
 
-func checkPasses(t testing.TB, path string, o Options) Report {
+func passesCheck(t testing.TB, path string, o Options) Report {
 	t.Helper()
 	r, err := Check(context.Background(), path, o, nil)
 	if err != nil || !r.OK() {

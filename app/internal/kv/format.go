@@ -196,7 +196,7 @@ func checkFormat(tx *bbolt.Tx, o Options) error {
 	// If the name of a bucket is damaged, Open would create an empty bucket in its
 	// place, and its records would seem lost.
 	if sum := b.Get(keyBuckets); sum != nil && !bytes.Equal(sum, bucketSum(tx)) {
-		return damagedf("a bucket has another name than it had")
+		return damagedf("the name of a bucket has changed")
 	}
 	return nil
 }

@@ -32,10 +32,10 @@ func TestANewFile(t *testing.T) {
 	if string(all[metaBucket]["format"]) != "1" || len(all) != len(o.buckets())+1 {
 		t.Errorf("%q", all)
 	}
-	checkPasses(t, path, o)
+	passesCheck(t, path, o)
 }
 
-// What a kill before the first commit leaves is made complete.
+// Open completes the file of a process that was killed before its first commit.
 func TestAFileWithoutOurMark(t *testing.T) {
 	for name, make := range map[string]func(tx *bbolt.Tx) error{
 		"no bucket":       func(*bbolt.Tx) error { return nil },
@@ -45,7 +45,7 @@ func TestAFileWithoutOurMark(t *testing.T) {
 			path := makeBolt(t, make)
 			o := testOptions()
 			o.Init = put("made", "once")
-			if r := checkPasses(t, path, o); r.Count("plain") != 0 {
+			if r := passesCheck(t, path, o); r.Count("plain") != 0 {
 				t.Errorf("%+v", r)
 			}
 			db := open(t, path, o)
@@ -53,12 +53,12 @@ func TestAFileWithoutOurMark(t *testing.T) {
 				t.Error("Init did not run")
 			}
 			db.Close()
-			checkPasses(t, path, o)
+			passesCheck(t, path, o)
 		})
 	}
 }
 
-// An Init that fails leaves a file that can be opened later.
+// After a failed Init, the file can be opened again.
 func TestInitThatFails(t *testing.T) {
 	no := errors.New("no")
 	o := testOptions()
@@ -74,7 +74,7 @@ func TestInitThatFails(t *testing.T) {
 	}
 }
 
-// A table that is new is made in a file that is there, and Check passes then.
+// Open creates the buckets of a new table in an existing file.
 func TestANewTable(t *testing.T) {
 	path := testFile(t, 3)
 	if _, err := Check(t.Context(), path, rankedOptions(), nil); err == nil || !strings.Contains(err.Error(), "older version") {
@@ -83,13 +83,14 @@ func TestANewTable(t *testing.T) {
 	db := open(t, path, rankedOptions())
 	update(t, db, func(tx *Tx) error { return rankedTable.Insert(tx, ranked{ID: number(1), Owner: number(0)}) })
 	db.Close()
-	r := checkPasses(t, path, rankedOptions())
+	r := passesCheck(t, path, rankedOptions())
 	if r.Count("ranked") != 1 || r.Count("notes") != 9 {
 		t.Errorf("%+v", r)
 	}
 }
 
-// oldFile is of format 1 from before this package: a bucket of its own says so.
+// oldFile returns a file of format 1, which has its format number in another
+// bucket.
 func oldFile(t *testing.T, n int) string {
 	return makeBolt(t, func(tx *bbolt.Tx) error {
 		old, err := tx.CreateBucket([]byte("old meta"))
@@ -161,7 +162,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	original := readFile(t, path)
 
-	// The file as a kill leaves it before each step, and so after each transaction.
+	// killed are copies of the file before each step, as a kill leaves it.
 	var killed [][]byte
 	db, err := Open(path, upgraded(func() error { killed = append(killed, readFile(t, path)); return nil }))
 	if err != nil {
@@ -180,7 +181,7 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("%s: %s", key, value)
 		}
 	}
-	checkPasses(t, path, upgraded(never))
+	passesCheck(t, path, upgraded(never))
 	same := func(got map[string]map[string]string) bool {
 		return maps.EqualFunc(got, want, func(a, b map[string]string) bool { return maps.Equal(a, b) })
 	}
@@ -199,7 +200,7 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("killed before step %d: %q", i, got)
 		}
 	}
-	// Stopped by an error at each step, again and again.
+	// Each step fails once.
 	again := oldFile(t, 35)
 	no := errors.New("no")
 	for range len(killed) {
@@ -226,7 +227,7 @@ func TestUpgrade(t *testing.T) {
 	db.Close()
 }
 
-// A file of an unknown format is refused, and one that a newer version made as well.
+// Files of an unknown or newer format are rejected.
 func TestFormatsWithoutAnUpgrade(t *testing.T) {
 	path := oldFile(t, 3)
 	before := readFile(t, path)

@@ -79,14 +79,14 @@ const lockWait = time.Second
 func Open(path string, o Options) (*DB, error) {
 	o.validate()
 	if err := create(path); err != nil {
-		return nil, explain(path, err)
+		return nil, operatorError(path, err)
 	}
 	found, err := inspect(path, o)
 	if err != nil {
-		return nil, explain(path, err)
+		return nil, operatorError(path, err)
 	}
 	if err := protect(path); err != nil {
-		return nil, explain(path, err)
+		return nil, operatorError(path, err)
 	}
 	var b *bbolt.DB
 	err = guard(func() (err error) {
@@ -94,7 +94,7 @@ func Open(path string, o Options) (*DB, error) {
 		return err
 	})
 	if err != nil {
-		return nil, explain(path, err)
+		return nil, operatorError(path, err)
 	}
 	db := &DB{path: path, bolt: b, options: o, layouts: o.layouts(), damaged: make(chan error, 1)}
 	db.readers.init(db)
@@ -103,7 +103,7 @@ func Open(path string, o Options) (*DB, error) {
 	db.cancelVerify = cancel
 	if !found.ready {
 		if err := db.prepare(); err != nil {
-			return nil, errors.Join(explain(path, err), b.Close())
+			return nil, errors.Join(operatorError(path, err), b.Close())
 		}
 	}
 	if !found.verified {
@@ -126,7 +126,7 @@ func (db *DB) verifyRest(ctx context.Context) {
 // reportDamage makes Run return err, and returns what Run returns. The first call
 // counts.
 func (db *DB) reportDamage(err error) error {
-	err = explain(db.path, err)
+	err = operatorError(db.path, err)
 	select {
 	case db.damaged <- err:
 	default:
@@ -220,14 +220,14 @@ func (db *DB) Bolt() *bbolt.DB {
 }
 
 // ErrInUse means that another process has the file open.
-var ErrInUse = errors.New("is in use by another process; stop that one or name another file")
+var ErrInUse = errors.New("is in use by another process; stop it or choose another file")
 
 var (
-	errDirectory  = errors.New("is a folder; name a file")
+	errDirectory  = errors.New("is a directory; choose a file")
 	errNotRegular = errors.New("is not a file")
-	errForeign    = errors.New("is not a database of this app; name another file")
+	errForeign    = errors.New("is not a database of this app; choose another file")
 	errVersion    = errors.New("was made by another version of this app; use that version")
-	errDamaged    = errors.New("is damaged; put a backup in its place")
+	errDamaged    = errors.New("is damaged; restore a backup")
 )
 
 // damagedf returns an error that wraps store.ErrDamaged.

@@ -27,7 +27,7 @@ func TestOpenKeepsOthersOut(t *testing.T) {
 			t.Errorf("%s has mode %o, want %o", name, info.Mode().Perm(), want)
 		}
 	}
-	// A file of ours that was left open to others, or is empty, is closed to them.
+	// The permissions of an existing file are tightened.
 	ours := testFile(t, 1)
 	empty := writeFile(t, filepath.Join(t.TempDir(), "empty.db"), nil)
 	for _, path := range []string{ours, empty} {
@@ -126,10 +126,10 @@ func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 	}
 	file := testFile(t, 1)
 	for path, want := range map[string]string{
-		t.TempDir():                  "is a folder",
+		t.TempDir():                  "is a directory",
 		fifo:                         "is not a file",
-		filepath.Join(file, "x.db"):  "not a folder",
-		filepath.Join(file, "a/b.c"): "not a folder",
+		filepath.Join(file, "x.db"):  "not a directory",
+		filepath.Join(file, "a/b.c"): "not a directory",
 	} {
 		db, err := Open(path, testOptions())
 		if err == nil {
@@ -152,7 +152,7 @@ func TestOpenOfAFileInUse(t *testing.T) {
 	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
 	}
-	// Not a bound on speed: the adapter waits for ever.
+	// A generous limit: the adapter would wait for ever.
 	if waited := time.Since(began); waited > 10*time.Second {
 		t.Errorf("it took %v", waited)
 	}
@@ -160,7 +160,7 @@ func TestOpenOfAFileInUse(t *testing.T) {
 	open(t, path, testOptions())
 }
 
-// Nothing is written to a file that has everything.
+// Open writes nothing to a file that needs no upgrade.
 func TestOpenWritesNothingToAFileThatIsReady(t *testing.T) {
 	path := testFile(t, 3)
 	before := readFile(t, path)
@@ -175,7 +175,7 @@ func TestOpenWritesNothingToAFileThatIsReady(t *testing.T) {
 	}
 }
 
-// Errors in the program are found at the first start, and say which table it is.
+// Invalid Options panic with the name of the table.
 func TestOpenPanicsOfWrongOptions(t *testing.T) {
 	type noOwner struct{ ID ID }
 	type shortID struct {
@@ -223,7 +223,7 @@ func TestOpenPanicsOfWrongOptions(t *testing.T) {
 	}
 }
 
-// A table that is not in Options.Tables fails loudly, by its name.
+// Using a table that is missing in Options.Tables panics with its name.
 func TestAForgottenTable(t *testing.T) {
 	db := open(t, temp(t), testOptions())
 	addPeople(t, db, 1)
@@ -237,15 +237,15 @@ func TestAForgottenTable(t *testing.T) {
 		"ListByOwner": func(tx *Tx) error { _, _, err := forgotten.ListByOwner(tx, r.Owner, "", 1); return err },
 		"a Raw":       func(tx *Tx) error { tx.Bucket("ranked things"); return nil },
 	} {
-		_, p := update1(db, use)
+		p, _ := tryUpdate(db, use)
 		if p == nil || !strings.Contains(fmt.Sprint(p), "ranked") {
 			t.Errorf("%s: %v", name, p)
 		}
 	}
 }
 
-// A large file is read before all of its pages have been verified, and written
-// after. One that Open has to write to is verified first.
+// A large file can be read before all pages are verified, and written
+// afterwards. A file that needs an upgrade is verified first.
 func TestLargeFilesAreReadFirst(t *testing.T) {
 	path := testFile(t, 50)
 	o := testOptions()
@@ -283,7 +283,8 @@ func TestLargeFilesAreReadFirst(t *testing.T) {
 	}
 }
 
-// Closing a large file while it is verified is no damage, and ends at once.
+// Closing a file during its verification is immediate and is not reported as
+// damage.
 func TestCloseDuringVerification(t *testing.T) {
 	path := testFile(t, 50)
 	o := testOptions()
@@ -304,8 +305,9 @@ func TestCloseDuringVerification(t *testing.T) {
 	}
 }
 
-// bigTown returns a closed file whose tables plain and flags have branch pages.
-func bigTown(t *testing.T) string {
+// largeTestFile returns a closed file whose tables plain and flags have branch
+// pages.
+func largeTestFile(t *testing.T) string {
 	t.Helper()
 	path := temp(t)
 	db := open(t, path, testOptions())
@@ -342,12 +344,12 @@ func compact(t *testing.T, path string) {
 	}
 }
 
-// A page that leads to itself, or to one above it, would send bbolt round in a
-// circle until the stack has no more room: nothing could catch that. Open finds it
-// in a file of any size. Of a damaged leaf of a large file, readers get an error,
-// and soon it is known.
+// A page that leads back to itself or to an ancestor would make bbolt overflow
+// the stack, which nothing can catch. Open detects it in a file of any size. A
+// damaged leaf of a large file is an error for readers until the background
+// verification finds it.
 func TestPagesThatLeadBack(t *testing.T) {
-	path := bigTown(t)
+	path := largeTestFile(t)
 	whole := readFile(t, path)
 	file, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
 	if err != nil {
@@ -364,7 +366,7 @@ func TestPagesThatLeadBack(t *testing.T) {
 		return func(b []byte) { native.PutUint64(body(b, from)[pageHead+8:], to) }
 	}
 	last := len(values) - 1
-	want := "database %s is damaged; put a backup in its place"
+	want := "database %s is damaged; restore a backup"
 	for name, damage := range map[string]func(b []byte){
 		"to itself":               leads(values[last-1], uint64(values[last-1])),
 		"to its parent":           leads(values[last-1], uint64(values[last-2])),
@@ -399,7 +401,7 @@ func TestPagesThatLeadBack(t *testing.T) {
 	}
 	t.Run("a leaf called a branch", func(t *testing.T) {
 		b := bytes.Clone(whole)
-		// Neither the first nor the last leaf, which are verified early.
+		// A leaf in the middle: the first and last are verified during Open.
 		count := int(native.Uint16(body(b, values[last-1])[10:]))
 		leaf := int(native.Uint64(body(b, values[last-1])[pageHead+(count-2)*16+8:]))
 		native.PutUint16(body(b, leaf)[8:], branchFlag)
@@ -436,7 +438,7 @@ func TestPagesThatLeadBack(t *testing.T) {
 	})
 }
 
-// What this package writes is never called damaged.
+// Files written by this package always pass verification.
 func TestFilesThatAreWrittenAreSound(t *testing.T) {
 	db := openFast(t)
 	fill(t, db, 50)

@@ -104,7 +104,7 @@ func (t Owned[T]) verify(tx *Tx, bucket string, key, value []byte) (describe any
 	return t.verifyRecord(tx, key, value)
 }
 
-var errKeyLength = errors.New("its key has a wrong length")
+var errKeyLength = errors.New("its key has the wrong length")
 
 func (t Owned[T]) verifyRecord(tx *Tx, key, value []byte) (describe any, err error) {
 	r, err := t.decode(tx, key, value)
@@ -114,13 +114,13 @@ func (t Owned[T]) verifyRecord(tx *Tx, key, value []byte) (describe any, err err
 	owner, id := t.keysOf(tx, &r)
 	d := described{record: r, id: id, owner: owner}
 	if !bytes.Equal(key, t.key(owner, id, &r)) {
-		return d, errors.New("it is under another key than its own")
+		return d, errors.New("it is stored under a wrong key")
 	}
 	if !bytes.Equal(tx.Get(t.ids(), id[:]), key) {
-		return d, errors.New("its id does not lead to it")
+		return d, errors.New("the index of ids does not lead to it")
 	}
 	if t.Unique != nil && !bytes.Equal(tx.Get(t.unique(), t.uniqueKey(owner, &r)), id[:]) {
-		return d, errors.New("what is unique of it does not lead to it")
+		return d, errors.New("the index of unique values does not lead to it")
 	}
 	return d, tx.db.options.Owner(tx, owner)
 }
@@ -147,14 +147,14 @@ func (d described) MarshalJSON() ([]byte, error) {
 
 func (t Owned[T]) verifyUnique(tx *Tx, key, value []byte) error {
 	if len(value) != len(ID{}) {
-		return errors.New("it leads to no id")
+		return errors.New("the index entry is not an id")
 	}
 	r, err := t.Get(tx, ID(value))
 	if err != nil {
 		return err
 	}
 	if owner, _ := t.keysOf(tx, &r); t.Unique == nil || !bytes.Equal(key, t.uniqueKey(owner, &r)) {
-		return errors.New("it leads to a record that has another")
+		return errors.New("the index entry leads to a record with another value")
 	}
 	return nil
 }

@@ -99,10 +99,10 @@ func TestOwnedRecordsComeAndGo(t *testing.T) {
 			t.Errorf("Delete again: %v", err)
 		}
 	}
-	mustBeEmpty(t, db, noteTable)
+	checkEmpty(t, db, noteTable)
 }
 
-func mustBeEmpty[T any](t *testing.T, db *DB, table Owned[T]) {
+func checkEmpty[T any](t *testing.T, db *DB, table Owned[T]) {
 	t.Helper()
 	for _, b := range table.buckets() {
 		if left := keys(t, db, b.name); len(left) != 0 {
@@ -130,8 +130,8 @@ func rankedOptions() Options {
 	return o
 }
 
-// Whatever comes and goes in whatever order, the lists are those of a model that
-// sorts. Orders have NUL and 0xff, are empty, and are prefixes of one another.
+// After random operations, lists equal those of a sorting model. Orders contain
+// NUL and 0xff, are empty, or are prefixes of others.
 //
 // OWASP ASVS 1.2.4
 func TestOwnedAgainstAModel(t *testing.T) {
@@ -194,7 +194,7 @@ func TestOwnedAgainstAModel(t *testing.T) {
 			} else {
 				model[r.ID] = r
 			}
-			// The change goes on after a refusal, which must leave nothing behind.
+			// The change continues after the error, which must have written nothing.
 			update(t, db, func(tx *Tx) error { err = rankedTable.Insert(tx, r); return nil })
 		case action < 6 && len(model) > 0:
 			r := model[some()]
@@ -244,7 +244,7 @@ func TestOwnedAgainstAModel(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if r := checkPasses(t, path, rankedOptions()); r.Count("ranked") != len(model) {
+	if r := passesCheck(t, path, rankedOptions()); r.Count("ranked") != len(model) {
 		t.Errorf("%d are counted, want %d", r.Count("ranked"), len(model))
 	}
 }
@@ -282,7 +282,7 @@ func TestPagesOfEveryLimit(t *testing.T) {
 	}
 }
 
-// A cursor is a place, and never a way to the records of another.
+// A cursor cannot reach records of another owner.
 func TestCursors(t *testing.T) {
 	db := openFast(t)
 	addPeople(t, db, 3)
@@ -306,7 +306,7 @@ func TestCursors(t *testing.T) {
 	if err != nil || len(first) != 7 || next == "" {
 		t.Fatal(first, next, err)
 	}
-	// Both the record at the cursor and the one after it go.
+	// Delete the record at the cursor and the one after it.
 	update(t, db, func(tx *Tx) error {
 		return errors.Join(noteTable.Delete(tx, first[6].ID), noteTable.Delete(tx, whole[7].ID))
 	})
@@ -351,7 +351,7 @@ func TestUniqueWithinAnOwner(t *testing.T) {
 	if err := insert(db, b); !errors.Is(err, store.ErrTaken) {
 		t.Errorf("the same title: %v", err)
 	}
-	// Empty ones and prefixes are titles, too.
+	// Empty titles and prefixes are valid, too.
 	for i, title := range []string{"", "s", "sam", "same\x00", "samee"} {
 		n := noteOf(10+2*i, 2)
 		n.Title = title
@@ -364,7 +364,7 @@ func TestUniqueWithinAnOwner(t *testing.T) {
 			t.Errorf("%q again: %v", title, err)
 		}
 	}
-	// A refused Update leaves the record as it was, though the change goes on.
+	// After a failed Update the change continues, and the record is unchanged.
 	b.Title = "mine"
 	if err := insert(db, b); err != nil {
 		t.Fatal(err)
@@ -380,7 +380,7 @@ func TestUniqueWithinAnOwner(t *testing.T) {
 	if got, err := getNote(db, b.ID); err != nil || got != b {
 		t.Errorf("after that: %+v, %v", got, err)
 	}
-	// Update frees the one before, and keeps its own.
+	// Update releases the old unique value. A record may keep its own.
 	update(t, db, func(tx *Tx) error { return noteTable.Update(tx, a) })
 	a.Title = "new"
 	update(t, db, func(tx *Tx) error { return errors.Join(noteTable.Update(tx, a), noteTable.Update(tx, taken)) })
@@ -456,7 +456,8 @@ func TestTimesComeBackInUTC(t *testing.T) {
 	}
 }
 
-// A string that cannot be read again is refused, and any other comes back as it was.
+// Strings that could not be decoded are rejected; all others are read back
+// unchanged.
 func TestHostileStrings(t *testing.T) {
 	path := temp(t)
 	db := open(t, path, testOptions())
@@ -492,7 +493,7 @@ func TestHostileStrings(t *testing.T) {
 		})
 	}
 	n := noteOf(70, 1)
-	n.Title = strings.Repeat("x", 40_000) // longer than a key may be
+	n.Title = strings.Repeat("x", 40_000) // longer than the maximum key
 	update(t, db, func(tx *Tx) error {
 		if err := noteTable.Insert(tx, n); err == nil || !strings.Contains(err.Error(), "notes") {
 			t.Errorf("a title that is too long: %v", err)
@@ -500,12 +501,12 @@ func TestHostileStrings(t *testing.T) {
 		return nil
 	})
 	db.Close()
-	if r := checkPasses(t, path, testOptions()); r.Count("notes") != len(good) {
+	if r := passesCheck(t, path, testOptions()); r.Count("notes") != len(good) {
 		t.Errorf("%d notes", r.Count("notes"))
 	}
 }
 
-// What was read belongs to its reader, also after the transaction.
+// Records stay valid after the transaction.
 func TestRecordsAreCopies(t *testing.T) {
 	db := open(t, temp(t), rankedOptions())
 	addPeople(t, db, 1)
@@ -524,7 +525,7 @@ func TestRecordsAreCopies(t *testing.T) {
 	}
 }
 
-// newerNote is a note of a later version: Text is gone, Pinned and Tags are new.
+// newerNote is a later version of note: without Text, with Pinned and Tags.
 type newerNote struct {
 	Pinned    bool
 	Tags      []string
@@ -558,7 +559,7 @@ func TestFieldsComeAndGo(t *testing.T) {
 	n.Pinned, n.Tags = true, []string{"x"}
 	update(t, db, func(tx *Tx) error { return newer.Update(tx, n) })
 	db.Close()
-	checkPasses(t, path, o)
+	passesCheck(t, path, o)
 	got, err := getNote(open(t, path, testOptions()), old.ID)
 	old.Text = ""
 	if err != nil || got != old {
@@ -566,14 +567,14 @@ func TestFieldsComeAndGo(t *testing.T) {
 	}
 }
 
-// DropOwner empties all buckets, of that owner and of nobody else.
+// DropOwner deletes the owner's records from all buckets, and no others.
 func TestDropOwner(t *testing.T) {
 	path := temp(t)
 	db := open(t, path, testOptions())
 	fill(t, db, 20)
 	whole := list(t, db, noteTable, number(8), 10)
 	if err := db.Update(t.Context(), func(tx *Tx) error {
-		// Neighbours first: bbolt leaves empty pages behind until the commit.
+		// Delete neighbours first: bbolt keeps empty pages until the commit.
 		for _, i := range []int{6, 9, 7} {
 			if err := tx.DropOwner(number(i)); err != nil {
 				return err
@@ -605,10 +606,10 @@ func TestDropOwner(t *testing.T) {
 	}
 	update(t, db, func(tx *Tx) error { return tx.DropOwner(number(6)) })
 	db.Close()
-	checkPasses(t, path, testOptions())
+	passesCheck(t, path, testOptions())
 }
 
-// Of many neighbours with many records each, each is dropped whole.
+// Owners with many records are deleted completely, next to each other.
 func TestDropNeighbours(t *testing.T) {
 	db := openFast(t)
 	addPeople(t, db, 3)
@@ -627,11 +628,11 @@ func TestDropNeighbours(t *testing.T) {
 	update(t, db, func(tx *Tx) error {
 		return errors.Join(tx.DropOwner(owners[0]), tx.DropOwner(owners[2]), tx.DropOwner(owners[1]))
 	})
-	mustBeEmpty(t, db, noteTable)
+	checkEmpty(t, db, noteTable)
 }
 
-// harmOwned are ways to damage note i of a file. Each says what Get of it answers.
-var harmOwned = map[string]struct {
+// ownedDamage are ways to damage note i, each with the result of Get.
+var ownedDamage = map[string]struct {
 	harm func(t *testing.T, tx *Tx, n note) error
 	get  error
 	list error
@@ -680,14 +681,14 @@ var harmOwned = map[string]struct {
 	"its id leads to nothing": {func(t *testing.T, tx *Tx, n note) error {
 		return tx.Bucket("notes/ids").Put(n.ID[:], nil)
 	}, store.ErrDamaged, nil},
-	"what is unique of it is gone": {func(t *testing.T, tx *Tx, n note) error {
+	"no unique entry": {func(t *testing.T, tx *Tx, n note) error {
 		return tx.Bucket("notes/unique").Delete(noteTable.uniqueKey(n.Owner, &n))
 	}, nil, nil},
-	"what is unique of it leads elsewhere": {func(t *testing.T, tx *Tx, n note) error {
+	"a unique entry of another record": {func(t *testing.T, tx *Tx, n note) error {
 		id := number(77)
 		return tx.Bucket("notes/unique").Put(noteTable.uniqueKey(n.Owner, &n), id[:])
 	}, nil, nil},
-	"what is unique of it leads to no id": {func(t *testing.T, tx *Tx, n note) error {
+	"a unique entry without an id": {func(t *testing.T, tx *Tx, n note) error {
 		return tx.Bucket("notes/unique").Put(noteTable.uniqueKey(n.Owner, &n), []byte("x"))
 	}, nil, nil},
 	"something else unique leads to it": {func(t *testing.T, tx *Tx, n note) error {
@@ -703,11 +704,11 @@ var harmOwned = map[string]struct {
 	}, nil, nil},
 }
 
-// A damaged record costs that record: Delete and DropOwner still remove it, Check
-// names it, and all others are as they were. ASVS 1.5.2
+// Damage affects only its record: Delete and DropOwner remove it, Check reports
+// it, other records stay intact. ASVS 1.5.2
 func TestDamagedRecords(t *testing.T) {
 	const people = 5
-	for name, test := range harmOwned {
+	for name, test := range ownedDamage {
 		for _, remove := range []string{"Delete", "DropOwner"} {
 			t.Run(name+", "+remove, func(t *testing.T) {
 				path := temp(t)
@@ -773,10 +774,10 @@ func TestDamagedRecords(t *testing.T) {
 					t.Errorf("after DropOwner: %+v", got)
 				}
 				db.Close()
-				// What led to another record, or to none, may stay; whatever was the
-				// record's own is gone.
+				// Index entries that led elsewhere may stay; those of the record are
+				// deleted.
 				r, err = Check(t.Context(), path, testOptions(), nil)
-				if err != nil || !r.OK() && !strings.Contains(name, "unique of it leads") && !strings.Contains(name, "else unique leads") && !strings.Contains(name, "no record") && remove == "Delete" {
+				if err != nil || !r.OK() && !strings.Contains(name, "a unique entry") && !strings.Contains(name, "else unique leads") && !strings.Contains(name, "no record") && remove == "Delete" {
 					t.Errorf("the check after: %+v, %v", r, err)
 				}
 			})
@@ -784,7 +785,7 @@ func TestDamagedRecords(t *testing.T) {
 	}
 }
 
-// ASVS 1.5.2: what is not whole, or stands under another key, is refused.
+// ASVS 1.5.2: a truncated record or one under another key is rejected.
 func TestSeal(t *testing.T) {
 	key := []byte("ann's key")
 	value := Seal(3, key, append(make([]byte, SealSize), "content"...))
@@ -814,7 +815,7 @@ func TestSeal(t *testing.T) {
 	}
 }
 
-// Whatever bytes lie in the file, reading them does not panic.
+// Decoding arbitrary bytes does not panic.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte{}, []byte{0xa0})
 	f.Add(make([]byte, 32), []byte{0xa1, 0x65, 'T', 'i', 't', 'l', 'e', 0x61, 'x'})
@@ -832,7 +833,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// BenchmarkDecode reads one record as a page does. It should take 0.3 µs at most.
+// BenchmarkDecode decodes one record.
 func BenchmarkDecode(b *testing.B) {
 	type place struct {
 		ID, Owner ID

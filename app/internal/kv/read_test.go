@@ -12,18 +12,18 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// transaction returns the one that a reader gets.
+// transaction returns the transaction that the next reader gets.
 func transaction(t *testing.T, db *DB) (tx *Tx) {
 	t.Helper()
 	view(t, db, func(used *Tx) error { tx = used; return nil })
 	return tx
 }
 
-// Readers share a transaction one after the other, and never beyond a commit.
+// Consecutive readers share a transaction, but not across a commit.
 func TestReadersShareATransaction(t *testing.T) {
 	db := openFast(t)
-	// So large that it need not grow below, where a commit would wait for the
-	// reader around it.
+	// Large enough that the commit below need not grow the file and wait for this
+	// reader.
 	update(t, db, put("large", string(make([]byte, 1<<20))))
 	first := transaction(t, db)
 	if transaction(t, db) != first {
@@ -40,8 +40,7 @@ func TestReadersShareATransaction(t *testing.T) {
 		t.Error("a transaction outlived a commit")
 	}
 
-	// One that began before a commit and ends after it is not kept either, nor one
-	// that began while the commit was under way.
+	// A transaction that began before or during a commit is not reused.
 	var before, during *Tx
 	view(t, db, func(tx *Tx) error {
 		before = tx
@@ -57,7 +56,7 @@ func TestReadersShareATransaction(t *testing.T) {
 		t.Error("a transaction outlived a commit")
 	}
 
-	// Nobody gets one in which a reader panicked, or met damage.
+	// A transaction in which a reader panicked or found damage is not reused.
 	broken := transaction(t, db)
 	func() {
 		defer func() { recover() }()
@@ -68,7 +67,7 @@ func TestReadersShareATransaction(t *testing.T) {
 	}
 }
 
-// Get answers from a cursor that it shares: no key may get the answer of another.
+// Get reuses a cursor: each key must get its own value.
 func TestGetAnswersForItsOwnKey(t *testing.T) {
 	db := openFast(t)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -94,7 +93,7 @@ func TestGetAnswersForItsOwnKey(t *testing.T) {
 			if tx.Get("people", key) != nil || tx.Get("plain", nil) != nil {
 				t.Errorf("%s: an answer of another bucket", key)
 			}
-			clear(key) // it belongs to the caller
+			clear(key) // the caller may change the key
 		}
 		return nil
 	}
@@ -103,9 +102,8 @@ func TestGetAnswersForItsOwnKey(t *testing.T) {
 	update(t, db, check)
 }
 
-// Whoever has been told that a write is durable reads it, and never what was before,
-// however many read and write at once. The file grows meanwhile, for which bbolt
-// waits for every reader.
+// Every acknowledged write is visible to later reads, under concurrent reads
+// and writes, while the file grows.
 //
 // ASVS 15.4.1, 15.4.3
 func TestReadersSeeEveryCommit(t *testing.T) {
@@ -161,9 +159,8 @@ func TestReadersSeeEveryCommit(t *testing.T) {
 	}
 }
 
-// What a View has copied stays as it was, and what it sees is of one moment, while
-// the file is mapped anew. (The adapter's Get returns memory that is unmapped by
-// then.)
+// What View copied stays unchanged while the file is remapped, and each View is
+// consistent. (The adapter's Get returns memory that is unmapped by then.)
 func TestReadersWhileTheFileGrows(t *testing.T) {
 	db := openFast(t)
 	done := make(chan struct{})
@@ -213,7 +210,7 @@ func TestReadersWhileTheFileGrows(t *testing.T) {
 	readers.Wait()
 }
 
-// Idle transactions hold up neither a growing file nor Close.
+// Idle transactions do not block a growing file or Close.
 func TestIdleTransactionsHoldNobodyUp(t *testing.T) {
 	db := openFast(t)
 	for i := range 3 {
@@ -242,8 +239,8 @@ func TestIdleTransactionsHoldNobodyUp(t *testing.T) {
 	}
 }
 
-// A reader that comes and goes while Close is under way must not leave a
-// transaction for the next reader: Close would wait for it for ever.
+// A reader during Close must not leave an idle transaction, for which Close
+// would wait for ever.
 func TestReadersDuringClose(t *testing.T) {
 	db := openFast(t)
 	transaction(t, db)

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// expiring returns options whose plain values are the second they expire in.
+// expiring returns options whose plain values are their expiry in seconds.
 func expiring() Options {
 	o := testOptions()
 	o.Expiry = []Expiry{{
@@ -29,7 +29,7 @@ func expiring() Options {
 
 func at(when time.Time) []byte { return binary.BigEndian.AppendUint64(nil, uint64(when.Unix())) }
 
-// inSweepBubble is inBubble with things that expire.
+// inSweepBubble is inBubble with an Expiry.
 func inSweepBubble(t *testing.T, o Options, f func(t *testing.T, db *DB)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -90,8 +90,8 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	}
 }
 
-// A sweep leaves the readers most of the time, however quick its slices are. Time
-// stands still in them here, so what passes is rest.
+// A sweep pauses between slices. The fake clock stands still during a slice, so
+// all time that passes is pauses.
 func TestSweepRests(t *testing.T) {
 	inSweepBubble(t, expiring(), func(t *testing.T, db *DB) {
 		now := time.Now()
@@ -110,7 +110,7 @@ func TestSweepRests(t *testing.T) {
 	})
 }
 
-// What is renewed between the read and the removal stays.
+// A record renewed between the read and the removal stays.
 func TestSweepLooksTwice(t *testing.T) {
 	inSweepBubble(t, expiring(), func(t *testing.T, db *DB) {
 		now := time.Now()
@@ -142,7 +142,8 @@ func TestSweepLooksTwice(t *testing.T) {
 	})
 }
 
-// Run sweeps again and again, says what it removed, and ends with its context.
+// Run sweeps periodically, reports the number removed, and returns when its
+// context ends.
 func TestRunSweepsAgainAndAgain(t *testing.T) {
 	var swept []int
 	o := expiring()
@@ -177,7 +178,7 @@ func TestRunSweepsAgainAndAgain(t *testing.T) {
 	})
 }
 
-// An error names the bucket, is reported, and is no end: the next sweep comes.
+// An error names the bucket and is reported; the next sweep follows.
 func TestSweepReportsErrors(t *testing.T) {
 	var reported []error
 	o := expiring()
@@ -215,8 +216,8 @@ func TestSweepReportsErrors(t *testing.T) {
 	})
 }
 
-// A context that ends in the middle ends the sweep within a slice; what was removed
-// is counted.
+// When the context ends, the sweep stops after the current slice and returns
+// the count.
 func TestSweepEndsWithItsContext(t *testing.T) {
 	inSweepBubble(t, expiring(), func(t *testing.T, db *DB) {
 		now := time.Now()
@@ -224,7 +225,7 @@ func TestSweepEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		removed := 0
 		swept := begin(func() (err error) { removed, err = db.Sweep(ctx); return err })
-		synctest.Wait() // it rests
+		synctest.Wait() // during a pause
 		cancel()
 		if err := <-swept; err != nil || removed != sweepSlice {
 			t.Errorf("%d removed, %v", removed, err)
@@ -235,7 +236,7 @@ func TestSweepEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// All expiries are swept, and Remove may remove elsewhere too.
+// All expiries are swept, and Remove may delete in other buckets.
 func TestSweepOfTwoBuckets(t *testing.T) {
 	o := expiring()
 	o.Expiry[0].Remove = func(tx *Tx, key []byte) error {

@@ -47,7 +47,7 @@ func (r Raw) buckets() []bucket {
 
 func (r Raw) validate(Options) {
 	if r.Name == "" || r.Verify == nil || r.DropOwner == nil && !r.Index {
-		panic(fmt.Sprintf("kv: table %q does not say how it is verified, or what happens when an owner goes", r.Name))
+		panic(fmt.Sprintf("kv: table %q needs Verify and, unless it is an index, DropOwner", r.Name))
 	}
 }
 
@@ -116,7 +116,7 @@ func (o Options) validate() {
 	}
 	for _, e := range o.Expiry {
 		if !slices.Contains(names, e.Bucket) || e.Expired == nil || e.Remove == nil {
-			panic("kv: the expiry of " + e.Bucket + " names no bucket of a table, or not what is removed and how")
+			panic("kv: the expiry of " + e.Bucket + " needs the bucket of a table, Expired and Remove")
 		}
 	}
 }

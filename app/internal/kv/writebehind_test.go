@@ -12,11 +12,11 @@ import (
 	"latchkey/app/internal/store"
 )
 
-const testLinger = time.Second
+const testDelay = time.Second
 
-// behind writes what it is given under its own key.
+// behind returns a WriteBehind that stores each item under itself as key.
 func behind(db *DB) *WriteBehind[string] {
-	return NewWriteBehind(db, testLinger, func(tx *Tx, items []string) error {
+	return NewWriteBehind(db, testDelay, func(tx *Tx, items []string) error {
 		for _, item := range items {
 			if err := put(item, "v")(tx); err != nil {
 				return err
@@ -34,12 +34,12 @@ func TestWriteBehindLingersAndSharesACommit(t *testing.T) {
 			for i := range 10 {
 				b.Add(fmt.Sprint(round, " ", i))
 			}
-			time.Sleep(testLinger - 1)
+			time.Sleep(testDelay - time.Nanosecond)
 			synctest.Wait()
 			if lastCommit(t, db) != before {
-				t.Error("it did not linger")
+				t.Error("it was written before the delay")
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			if got := lastCommit(t, db) - before; got != 1 {
 				t.Errorf("%d commits for 10 items", got)
@@ -49,7 +49,7 @@ func TestWriteBehindLingersAndSharesACommit(t *testing.T) {
 					t.Errorf("item %d is lost", i)
 				}
 			}
-			time.Sleep(10 * testLinger)
+			time.Sleep(10 * testDelay)
 			synctest.Wait()
 			if got := lastCommit(t, db) - before; got != 1 || b.running {
 				t.Errorf("with nothing to write: %d commits, running: %v", got, b.running)
@@ -58,12 +58,12 @@ func TestWriteBehindLingersAndSharesACommit(t *testing.T) {
 	})
 }
 
-// Items are written in slices, in their order, so that no writer waits long.
+// Items are written in order and in slices.
 func TestWriteBehindInSlices(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *DB) {
 		var got []int
 		var sizes []int
-		b := NewWriteBehind(db, testLinger, func(_ *Tx, items []int) error {
+		b := NewWriteBehind(db, testDelay, func(_ *Tx, items []int) error {
 			got = append(got, items...)
 			sizes = append(sizes, len(items))
 			return nil
@@ -71,7 +71,7 @@ func TestWriteBehindInSlices(t *testing.T) {
 		for i := range 2*maxSlice + 5 {
 			b.Add(i)
 		}
-		time.Sleep(testLinger)
+		time.Sleep(testDelay)
 		synctest.Wait()
 		if !slices.IsSorted(got) || !slices.Equal(sizes, []int{maxSlice, maxSlice, 5}) {
 			t.Errorf("%d items in slices of %v", len(got), sizes)
@@ -79,7 +79,7 @@ func TestWriteBehindInSlices(t *testing.T) {
 	})
 }
 
-// An error is reported once a flush, and keeps no other slice back.
+// An error is reported once for each flush, and the other slices are written.
 func TestWriteBehindReportsItsErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reported []error
@@ -89,7 +89,7 @@ func TestWriteBehindReportsItsErrors(t *testing.T) {
 		defer db.Close()
 		no := errors.New("no")
 		written := 0
-		b := NewWriteBehind(db, testLinger, func(_ *Tx, items []int) error {
+		b := NewWriteBehind(db, testDelay, func(_ *Tx, items []int) error {
 			if items[0] < 2*maxSlice {
 				return no
 			}
@@ -99,7 +99,7 @@ func TestWriteBehindReportsItsErrors(t *testing.T) {
 		for i := range 3 * maxSlice {
 			b.Add(i)
 		}
-		time.Sleep(testLinger)
+		time.Sleep(testDelay)
 		synctest.Wait()
 		if len(reported) != 1 || !errors.Is(reported[0], no) || written != maxSlice {
 			t.Errorf("%v, %d written", reported, written)
@@ -107,21 +107,22 @@ func TestWriteBehindReportsItsErrors(t *testing.T) {
 	})
 }
 
-// When the disk is too slow, what is too much is dropped, and memory stays bounded.
+// On a slow disk the number of queued items is bounded; further ones are
+// dropped.
 func TestWriteBehindDropsWhatIsTooMuch(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *DB) {
 		written := 0
-		b := NewWriteBehind(db, testLinger, func(_ *Tx, items []int) error { written += len(items); return nil })
+		b := NewWriteBehind(db, testDelay, func(_ *Tx, items []int) error { written += len(items); return nil })
 		for i := range maxBehind + 100 {
 			b.Add(i)
 		}
-		time.Sleep(testLinger)
+		time.Sleep(testDelay)
 		synctest.Wait()
 		if written != maxBehind {
 			t.Errorf("%d were written", written)
 		}
 		b.Add(0)
-		time.Sleep(testLinger)
+		time.Sleep(testDelay)
 		synctest.Wait()
 		if written != maxBehind+1 {
 			t.Error("it does not go on")
@@ -129,7 +130,7 @@ func TestWriteBehindDropsWhatIsTooMuch(t *testing.T) {
 	})
 }
 
-// Close writes what waits, at once, and refuses what comes later without a panic.
+// Close writes queued items immediately. Adding later does nothing.
 func TestCloseFlushesWriteBehind(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *DB) {
 		b, other := behind(db), behind(db)
@@ -142,7 +143,7 @@ func TestCloseFlushesWriteBehind(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if took := time.Since(began); took >= testLinger {
+		if took := time.Since(began); took >= testDelay {
 			t.Errorf("Close took %v", took)
 		}
 		b.Add("late")
@@ -160,7 +161,7 @@ func TestCloseFlushesWriteBehind(t *testing.T) {
 	})
 }
 
-// Items wait for as long as verification takes; a damaged file reports them.
+// Items wait for the verification. If it finds damage, that error is reported.
 func TestWriteBehindWaitsToBeAdmitted(t *testing.T) {
 	for _, verdict := range []error{nil, store.ErrDamaged} {
 		synctest.Test(t, func(t *testing.T) {
@@ -187,8 +188,8 @@ func TestWriteBehindWaitsToBeAdmitted(t *testing.T) {
 	}
 }
 
-// Added by many at once, and closed meanwhile: nobody panics, and what was added
-// before Close is there.
+// Concurrent Add and Close do not panic, and items added before Close are
+// written.
 func TestWriteBehindByMany(t *testing.T) {
 	db := openFast(t)
 	b := NewWriteBehind(db, time.Millisecond, func(tx *Tx, items []string) error {

@@ -16,10 +16,10 @@ var (
 
 	// ErrFull means that the disk is full. Nothing was written, reads still work,
 	// and a later write may succeed.
-	ErrFull = errors.New("the database has no room")
+	ErrFull = errors.New("the disk is full")
 	// ErrBusy means that the store cannot write yet, or could not in time. Nothing
 	// was written, reads still work, and a later write may succeed.
-	ErrBusy = errors.New("the database takes no writes yet")
+	ErrBusy = errors.New("the database cannot write yet")
 	// ErrFailed means that the storage failed during a commit, which may be durable or
 	// not. All further writes are rejected, and the process should end.
 	ErrFailed = errors.New("the disk failed")
