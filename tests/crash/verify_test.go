@@ -78,7 +78,7 @@ func (c *client) verifyGone(g *gone) error {
 // verifyUneventful looks for what happened to an account before its first login.
 func (c *client) verifyUneventful(a *account) error {
 	answer, err := c.browser(a.cookies[0]).Get("/account")
-	if n := bytes.Count(answer.Body, []byte(" UTC, ")); n > 1 {
+	if n := bytes.Count(answer.Body, []byte("<li data-event>")); n > 1 {
 		err = fmt.Errorf("%d things have happened to it", n)
 	}
 	return err

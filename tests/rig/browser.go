@@ -94,14 +94,14 @@ func (b *Browser) do(method, path, form string) (a Answer, err error) {
 	}, nil
 }
 
-var who = regexp.MustCompile(`<h1>You are (?:not logged in|logged in as (.*))\.</h1>`)
+var who = regexp.MustCompile(`(?s)<body(?: data-account="([^"]*)")?>.*</html>\s*$`)
 
-// Who returns the name that the start page shows, empty for nobody. Anything else
-// than that page is an error.
+// Who returns the name of the account that a page was made for, empty for nobody.
+// Anything else than a whole page is an error.
 func (a Answer) Who() (string, error) {
 	found := who.FindSubmatch(a.Body)
 	if a.Status != fasthttp.StatusOK || found == nil {
-		return "", fmt.Errorf("not the start page: status %d: %.2000s", a.Status, a.Body)
+		return "", fmt.Errorf("not a page: status %d: %.2000s", a.Status, a.Body)
 	}
 	return html.UnescapeString(string(found[1])), nil
 }

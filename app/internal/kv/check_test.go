@@ -153,7 +153,8 @@ func TestCheckNamesDamagedPages(t *testing.T) {
 	if _, err := Check(t.Context(), writeFile(t, path, b), testOptions(), nil); err == nil || !strings.Contains(err.Error(), "not a database") {
 		t.Errorf("no meta pages: %v", err)
 	}
-	r, err := Check(t.Context(), writeFile(t, path, whole[:len(whole)-3*int(pageSize)]), testOptions(), nil)
+	// Half of it: how far bbolt grows a file beyond the pages in use differs.
+	r, err := Check(t.Context(), writeFile(t, path, whole[:len(whole)/2]), testOptions(), nil)
 	if err != nil || r.OK() {
 		t.Errorf("cut short: %+v, %v", r, err)
 	}
