@@ -127,7 +127,7 @@ func (b *builder) starts() int {
 // awaitStart waits until a server that says a word at its start listens.
 func (b *builder) awaitStart(word string) {
 	b.t.Helper()
-	await(b.t, "a server that says "+word, func() bool {
+	b.log.await(b.t, "a server that says "+word, func() bool {
 		_, since, said := strings.Cut(b.log.text(), word)
 		return said && strings.Contains(since, "msg=listening")
 	})
@@ -181,7 +181,7 @@ func TestAir(t *testing.T) {
 
 	// A Go file that does not build is told, and takes the site away no longer than a moment. The next save mends it.
 	save("package main\n\nthis is no Go\n")
-	await(t, "air to say that it does not build", func() bool { return strings.Contains(b.log.text(), "edited.go:3") })
+	b.log.await(t, "air to say that it does not build", func() bool { return strings.Contains(b.log.text(), "edited.go:3") })
 	b.awaitAnswer("Edited again.")
 	save("package main\n\nfunc init() { println(\"second-edit\") }\n")
 	b.awaitStart("second-edit")

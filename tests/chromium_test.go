@@ -186,17 +186,20 @@ func (b *browser) withoutScripts() {
 	}
 }
 
+// bodyText reads the page in one go: a node that was found first might be gone when it is read.
+var bodyText = chromedp.Evaluate[string](`document.body?.innerText ?? ""`)
+
 // text gives what the page shows now, in one line.
 func (b *browser) text() string {
 	b.t.Helper()
-	return strings.Join(strings.Fields(ask(b, "read the page", chromedp.Text(chromedp.CSS("body")))), " ")
+	return strings.Join(strings.Fields(ask(b, "read the page", bodyText)), " ")
 }
 
 // look is text for a test that has failed already.
 func (b *browser) look() string {
 	ctx, cancel := context.WithTimeout(b.tab, patience)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+	text, err := chromedp.Run(ctx, bodyText)
 	if err != nil {
 		return err.Error()
 	}
@@ -241,7 +244,7 @@ func (b *browser) comes(text string) {
 		ctx, cancel := context.WithTimeout(b.tab, patience)
 		defer cancel()
 		// While the page is replaced it cannot be read; the next look will.
-		have, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+		have, err := chromedp.Run(ctx, bodyText)
 		return err == nil && strings.Contains(strings.Join(strings.Fields(have), " "), text)
 	})
 }

@@ -185,7 +185,7 @@ func TestErrorsCarryTheirID(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	first, second := s.client().get("/no-such-page").expect(http.StatusNotFound), s.client().get("/no-such-page")
-	await(t, "the requests to be logged", func() bool { return len(s.log.requests("/no-such-page")) == 2 })
+	s.log.await(t, "the requests to be logged", func() bool { return len(s.log.requests("/no-such-page")) == 2 })
 	records := s.log.requests("/no-such-page")
 	for i, p := range []*page{first, second} {
 		id := records[i]["id"]
