@@ -135,6 +135,7 @@ func (b *builder) awaitStart(word string) {
 
 // A builder's morning: one command, a login, an edited view, an edited style, an edited Go file, Ctrl-C.
 func TestAir(t *testing.T) {
+	onlyInAll(t)
 	b := startAir(t)
 	c := b.client()
 	c.login("Ada")

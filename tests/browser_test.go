@@ -17,6 +17,7 @@ func TestVisitInABrowser(t *testing.T) {
 }
 
 func TestVisitWithoutScripts(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	b := s.browse(t)
@@ -59,6 +60,7 @@ func visit(t *testing.T, s *server, b *browser) {
 }
 
 func TestEnterSendsTheForm(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	b := s.browse(t)
@@ -72,6 +74,7 @@ func TestEnterSendsTheForm(t *testing.T) {
 
 // ASVS 1.2.1, 3.2.2: in the browser too a name is text: it shows as typed, and runs nothing.
 func TestNamesInABrowser(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	b := s.browse(t)
@@ -105,6 +108,7 @@ func TestRefusalInABrowser(t *testing.T) {
 
 // A form that is too large is answered with a page that a person can read, not with a broken connection.
 func TestTooLargeFormInABrowser(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	b := s.browse(t)
@@ -122,6 +126,7 @@ func TestTooLargeFormInABrowser(t *testing.T) {
 
 // On a phone nothing sticks out at the side, not even with the longest name of the widest letters.
 func TestPhone(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	b := s.browse(t)
@@ -160,6 +165,7 @@ func (b *browser) mustFit(what string) {
 
 // Two people at two browsers are two people, and one's logout is not the other's.
 func TestTwoBrowsers(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	ada, eve := s.browse(t), s.browse(t)

@@ -14,6 +14,7 @@ import (
 // ASVS 15.2.2, 2.4.1: two hundred who log in at once cost a bounded amount of memory. Those whose turn does not come
 // in time are told when to try again, and pages come at once meanwhile. ASVS 15.4.4: costly work starves no other.
 func TestManyPasswordsAtOnce(t *testing.T) {
+	onlyInAll(t)
 	s := start(t)
 	s.signUp("Ada")
 	reader := s.login("Ada")

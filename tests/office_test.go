@@ -10,6 +10,7 @@ import (
 // The operator makes the first administrator, who sees every account, and whom
 // another cannot become.
 func TestBackOfficeInABrowser(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	s.signUp("Ada")
@@ -45,6 +46,7 @@ func TestBackOfficeInABrowser(t *testing.T) {
 //
 // ASVS 7.5.2
 func TestSessionsInABrowser(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	ada := s.browse(t)

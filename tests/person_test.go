@@ -10,6 +10,7 @@ import (
 // The whole life of an account, as a person has it with a keyboard: sign up, log out, log in, change the password,
 // delete the account.
 func TestAccountInABrowser(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	live(t, s, s.browse(t))

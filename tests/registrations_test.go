@@ -81,6 +81,7 @@ func TestFieldsThatMakeNobodyPowerful(t *testing.T) {
 
 // Two people at two browsers: one presses the other's button.
 func TestOthersButtonInABrowser(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	ada, eve := s.browse(t), s.browse(t)

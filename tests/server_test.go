@@ -56,6 +56,14 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
+// onlyInAll leaves a test out of the quick round: it takes long, or a browser, and another shows the same rule.
+func onlyInAll(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
+}
+
 // server is the binary on one database file: one process at a time, several in a row after restart.
 type server struct {
 	t        testing.TB
