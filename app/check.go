@@ -12,9 +12,8 @@ import (
 	"latchkey/config"
 )
 
-// check verifies the database file and writes what it found: a summary, and a line
-// for each problem; or as JSON what is in it, too. That there are problems is an
-// error.
+// check verifies the database file. It writes a line for each problem and a
+// summary or, with --json, the report and the records. Problems are an error.
 func check(ctx context.Context, command config.Command, out io.Writer) error {
 	db, ok := any(bolt.File(command.Database)).(checker)
 	if !ok {
@@ -36,8 +35,8 @@ func check(ctx context.Context, command config.Command, out io.Writer) error {
 	return nil
 }
 
-// writeContent writes one JSON object, as it goes: under "tables" the records of
-// each table, without secrets, then the counts and the problems.
+// writeContent streams one JSON object: under "tables" the records of each
+// table, without secrets, then the counts and the problems.
 func writeContent(ctx context.Context, db checker, out io.Writer) (kv.Report, error) {
 	write := func(before string, value any) error {
 		text, err := json.Marshal(value)
@@ -46,7 +45,7 @@ func writeContent(ctx context.Context, db checker, out io.Writer) (kv.Report, er
 		}
 		return err
 	}
-	last := "" // the table of the record before
+	last := "" // the table of the previous record
 	report, err := db.Check(ctx, func(table string, record any) error {
 		before := ",\n"
 		if table != last {

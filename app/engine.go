@@ -14,33 +14,35 @@ import (
 	"latchkey/config"
 )
 
-// engine keeps everything: it has a store for each kind of thing.
+// engine is a storage engine: a store for each kind of thing, and background
+// work.
 type engine interface {
 	Accounts() accounts.Store
 	Events() accounts.EventStore
 	Sessions() sessions.Store
 	Registrations() registrations.Store // the example
 
-	// Run does the engine's background work until ctx ends, and then returns nil.
-	// Any error means that the server must stop.
+	// Run does the engine's background work until ctx ends, and returns nil. If it
+	// returns an error, the server must stop.
 	Run(ctx context.Context) error
-	// Close waits for the writes in hand. Run must have returned.
+	// Close waits for running writes. Call it after Run has returned.
 	Close() error
 }
 
-// What only one engine can do is an interface of its own.
+// Optional interfaces of engines.
 type (
-	// awaiter takes writes only some time after it was opened.
+	// awaiter is an engine that accepts writes only some time after it was opened.
 	awaiter interface {
-		// Await waits until it takes writes, or returns why it never will.
+		// Await waits until the engine accepts writes. It returns an error if it
+		// never will.
 		Await(ctx context.Context) error
 	}
-	// backuper can be copied while it is in use.
+	// backuper is an engine that can be copied while it is in use.
 	backuper interface {
 		Backup(ctx context.Context, w io.Writer) error
 	}
-	// checker is a database that can be verified while no server has it open. See
-	// kv.Check for visit.
+	// checker verifies a database that no server has open. For visit, see
+	// kv.Check.
 	checker interface {
 		Check(ctx context.Context, visit func(table string, record any) error) (kv.Report, error)
 	}
@@ -53,7 +55,7 @@ var (
 	_ checker  = bolt.File("")
 )
 
-// open opens the engine that the settings name, and the accounts in it.
+// open opens the configured engine and the accounts service on top of it.
 func open(ctx context.Context, settings config.Settings, log *slog.Logger) (engine, *accounts.Accounts, error) {
 	db, err := bolt.Open(settings.Database, bolt.Options{
 		Limits: sessions.Limits{Idle: settings.SessionIdle, Lifetime: settings.SessionLifetime},
@@ -63,7 +65,7 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger) (engi
 	if err != nil {
 		return nil, nil, err
 	}
-	people, err := accounts.New(ctx, db.Accounts(), accounts.Settings{
+	accountsService, err := accounts.New(ctx, db.Accounts(), accounts.Settings{
 		Title:       settings.Title,
 		MinPassword: settings.PasswordMin,
 		Dev:         settings.Dev,
@@ -71,21 +73,21 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger) (engi
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
-	return db, people, nil
+	return db, accountsService, nil
 }
 
-// runEngine starts the engine's background work. failed receives its error, if
-// there is one. stop ends it and returns when it has ended.
+// runEngine runs the engine's background work. failed receives the error of
+// Run, if any. stop ends the work and waits for it.
 func runEngine(e engine) (failed <-chan error, stop func()) {
-	// Not the context of the process: a request that is finished after the signal
-	// may still need the background work.
+	// Not the context of the process: requests that finish after the signal may
+	// still need the background work.
 	ctx, cancel := context.WithCancel(context.Background())
-	failure, ended := make(chan error, 1), make(chan struct{})
+	errs, ended := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
 		if err := e.Run(ctx); err != nil {
-			failure <- err
+			errs <- err
 		}
 	}()
-	return failure, func() { cancel(); <-ended }
+	return errs, func() { cancel(); <-ended }
 }

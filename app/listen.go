@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// listen listens on addr. Its error is one line that says what to do.
+// listen listens on addr. The error is one line for the operator.
 func listen(addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Command latchkey is the web app: one binary that serves the pages and keeps
-// everything in one file. Without arguments it serves. Its other commands, which
-// latchkey --help lists, administer accounts and check the file.
+// Command latchkey is the web app in one binary that keeps all data in one
+// file. Without arguments it runs the server. The other commands manage
+// accounts and check the database file; see latchkey --help.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"latchkey/app/internal/accesslog"
+	"latchkey/app/internal/store"
 	"latchkey/config"
 )
 
@@ -23,11 +24,12 @@ func main() {
 	os.Exit(exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr), os.Stderr))
 }
 
-// errUsage marks what is wrong with the command line or a setting.
+// errUsage matches errors in the command line or in a setting.
 var errUsage = errors.New("usage")
 
-// exit writes err as one line and returns the exit code: 0 for none, 2 for a
-// wrong setting, 1 for everything else.
+// exit prints err on one line and returns the exit code: 0 for nil, 2 for errUsage,
+// 4 if the disk failed during a commit, 1 for any other error. A supervisor should
+// not restart the server after 4: the page cache would hide what was lost.
 func exit(err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
@@ -36,12 +38,16 @@ func exit(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "latchkey: %v (see latchkey --help)\n", errors.Unwrap(err))
 		return 2
 	}
-	// errors.Join puts a line break between its errors.
+	// errors.Join separates its errors by line breaks.
 	fmt.Fprintf(stderr, "latchkey: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	if errors.Is(err, store.ErrFailed) {
+		return 4
+	}
 	return 1
 }
 
-// run carries out the command in args until it is done or ctx ends.
+// run executes the command in args. It returns when the command is done or ctx
+// ends.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	command, err := config.Parse(args, stdout)
 	if errors.Is(err, config.ErrHelp) {

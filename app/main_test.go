@@ -90,7 +90,7 @@ func (p *program) end() error {
 	select {
 	case <-p.done:
 		return p.err
-	case <-time.After(patience):
+	case <-time.After(shutdownTimeout):
 		p.t.Fatal("it does not stop")
 		return nil
 	}
@@ -262,7 +262,7 @@ func TestRunEndsWhenDamageIsFound(t *testing.T) {
 	damaged := start(t, "--database="+path)
 	select {
 	case <-damaged.done:
-	case <-time.After(patience):
+	case <-time.After(shutdownTimeout):
 		t.Fatal("it goes on")
 	}
 	if err := damaged.err; err == nil || !strings.HasSuffix(err.Error(), "is damaged; put a backup in its place") || strings.Contains(err.Error(), "\n") {
@@ -285,7 +285,7 @@ func TestStopWhileStarting(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(patience):
+		case <-time.After(shutdownTimeout):
 			t.Fatal("it does not stop")
 		}
 	}

@@ -10,9 +10,9 @@ import (
 	"latchkey/config"
 )
 
-// operate carries out a command of the operator and writes the result.
+// operate executes an operator's command and writes the result.
 func operate(ctx context.Context, command config.Command, t terminal) error {
-	// First: nobody else may use the database while somebody thinks and types.
+	// Prompt first: the database must not be locked while the operator types.
 	request, err := t.request(ctx, command.Do)
 	if err != nil {
 		return interrupted(ctx, err)
@@ -29,7 +29,7 @@ func operate(ctx context.Context, command config.Command, t terminal) error {
 	return errors.Join(interrupted(ctx, err), done())
 }
 
-// interrupted says what ended ctx was, to somebody at a terminal.
+// interrupted replaces the error of a command that a signal interrupted.
 func interrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted")
@@ -37,8 +37,8 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// request returns what the command asks of an Operator, with what only the
-// person at the terminal can add.
+// request converts a command into a control.Request. It prompts for a password
+// or a confirmation if needed.
 func (t terminal) request(ctx context.Context, do any) (r control.Request, err error) {
 	switch do := do.(type) {
 	case config.UserAdd:

@@ -11,8 +11,8 @@ import (
 	"latchkey/app/control"
 )
 
-// write carries the request out and writes what came of it: a line or a few for
-// people, or JSON. Every name in an answer is fit for a terminal.
+// write executes the request and writes the result: text for people, or JSON.
+// Names in an answer contain no terminal control characters.
 func (t terminal) write(ctx context.Context, operator control.Operator, r control.Request, asJSON bool) error {
 	if r.Action == control.List {
 		return t.writeList(ctx, operator, r, asJSON)
@@ -31,7 +31,7 @@ func (t terminal) write(ctx context.Context, operator control.Operator, r contro
 	return err
 }
 
-// sentence says what was done.
+// sentence describes the result of a request.
 func sentence(r control.Request, answer control.Answer) string {
 	a := answer.Account
 	switch {
@@ -62,25 +62,25 @@ func sentence(r control.Request, answer control.Answer) string {
 func details(a control.Account) string {
 	password := "none yet"
 	if !a.PasswordChanged.IsZero() {
-		password = "set " + moment(a.PasswordChanged) + " UTC"
+		password = "set " + formatTime(a.PasswordChanged) + " UTC"
 	}
-	lastLogin := moment(a.LastLogin)
+	lastLogin := formatTime(a.LastLogin)
 	if !a.LastLogin.IsZero() {
 		lastLogin += " UTC"
 	}
 	return fmt.Sprintf("name        %s\nid          %s\nstate       %s\ncreated     %s UTC\nlast login  %s\npassword    %s\n",
-		a.Name, a.ID, state(a), moment(a.Created), lastLogin, password)
+		a.Name, a.ID, state(a), formatTime(a.Created), lastLogin, password)
 }
 
-// writeList writes every page of the list. The names stand last, for their
-// width on a terminal is anybody's guess.
+// writeList writes the accounts of all pages. The name is the last column,
+// because its width on a terminal is unknown.
 func (t terminal) writeList(ctx context.Context, operator control.Operator, r control.Request, asJSON bool) error {
 	out := bufio.NewWriter(t.out)
 	line := func(first bool, a control.Account) error {
 		if first {
 			fmt.Fprintf(out, "%-16s  %-16s  %-22s  %s\n", "CREATED (UTC)", "LAST LOGIN (UTC)", "STATE", "NAME")
 		}
-		_, err := fmt.Fprintf(out, "%-16s  %-16s  %-22s  %s\n", moment(a.Created), moment(a.LastLogin), state(a), a.Name)
+		_, err := fmt.Fprintf(out, "%-16s  %-16s  %-22s  %s\n", formatTime(a.Created), formatTime(a.LastLogin), state(a), a.Name)
 		return err
 	}
 	if asJSON {
@@ -128,7 +128,7 @@ func state(a control.Account) string {
 	return "enabled"
 }
 
-func moment(t time.Time) string {
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}

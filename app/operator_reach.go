@@ -15,37 +15,37 @@ import (
 )
 
 const (
-	reachWait  = 5 * time.Second // for others who have the database: a server that begins or ends, another command
-	reachEvery = 20 * time.Millisecond
+	reachWait     = 5 * time.Second // longest wait while another process has the database: a server that starts or stops, another command
+	reachInterval = 20 * time.Millisecond
 )
 
-// reach returns an Operator on the database: the server's, if one runs, and
-// otherwise its own on the file itself. The caller calls done at the end.
+// reach returns an Operator for the database: a client of the running server
+// or, if none runs, one that opens the file itself. The caller must call done.
 func reach(ctx context.Context, settings config.Settings, action control.Action) (o control.Operator, done func() error, err error) {
 	for deadline := time.Now().Add(reachWait); ; {
 		client, err := control.Dial(ctx, settings.Database)
 		if err == nil {
 			return client, func() error { return nil }, nil
 		}
-		far := errors.Is(err, control.ErrPathLong)
-		if !far && !errors.Is(err, control.ErrNoServer) {
+		unreachable := errors.Is(err, control.ErrPathLong)
+		if !unreachable && !errors.Is(err, control.ErrNoServer) {
 			return nil, nil, err
 		}
 		if _, err := os.Stat(settings.Database); action != control.Add && errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fmt.Errorf("database %s does not exist; name the one you mean with --database", settings.Database)
 		}
-		db, people, openErr := open(ctx, settings, slog.New(slog.DiscardHandler))
+		db, accountsService, openErr := open(ctx, settings, slog.New(slog.DiscardHandler))
 		switch {
 		case openErr == nil:
-			if late, ok := db.(awaiter); ok {
-				if err := late.Await(ctx); err != nil {
+			if waiting, ok := db.(awaiter); ok {
+				if err := waiting.Await(ctx); err != nil {
 					return nil, nil, errors.Join(err, db.Close())
 				}
 			}
-			return control.NewDirect(people, db.Sessions(), db.Events(), settings.Origin), db.Close, nil
+			return control.NewDirect(accountsService, db.Sessions(), db.Events(), settings.Origin), db.Close, nil
 		case !errors.Is(openErr, bolt.ErrInUse):
 			return nil, nil, openErr
-		case far:
+		case unreachable:
 			return nil, nil, fmt.Errorf("database %s is in use, and the process that has it cannot be reached: %w", settings.Database, err)
 		case time.Now().After(deadline):
 			return nil, nil, openErr
@@ -53,7 +53,7 @@ func reach(ctx context.Context, settings config.Settings, action control.Action)
 		select {
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
-		case <-time.After(reachEvery):
+		case <-time.After(reachInterval):
 		}
 	}
 }

@@ -13,27 +13,27 @@ import (
 	"latchkey/config"
 )
 
-// patience is how long a shutdown waits for running requests. It is longer than
-// the site's read and write timeouts.
-const patience = 15 * time.Second
+// shutdownTimeout is how long a shutdown waits for running requests. It is
+// longer than the site's read and write timeouts.
+const shutdownTimeout = 15 * time.Second
 
 const (
 	memoryLimit = 120 << 20 // bytes; see debug.SetMemoryLimit
 	gcPercent   = 400       // see debug.SetGCPercent
 )
 
-// serve runs the server until ctx ends, or the engine must stop. Then it stops
-// accepting requests, finishes those that run, and ends the operator's commands,
-// the engine's background work and the engine, in this order.
+// serve runs the server until ctx ends or the engine fails. Then it stops
+// accepting requests, finishes the running ones, closes the control socket,
+// stops the engine's background work and closes the engine.
 func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err error) {
-	// Hashing a password allocates 19 MiB. The limit makes the collector free it before
-	// more is allocated.
+	// Hashing a password allocates 19 MiB. The limit makes the garbage collector
+	// free that memory before more is allocated.
 	debug.SetMemoryLimit(memoryLimit)
-	// The live heap is small: collecting it at each doubling would waste time.
+	// The live heap is small, so collecting at each doubling would waste time.
 	debug.SetGCPercent(gcPercent)
-	db, people, err := open(ctx, settings, log)
+	db, accountsService, err := open(ctx, settings, log)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return nil // the signal came during the start
+		return nil // interrupted during the start
 	}
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	defer func() { err = errors.Join(err, db.Close()) }()
 	site, err := web.New(web.Options{
 		Settings:      settings,
-		Accounts:      people,
+		Accounts:      accountsService,
 		Events:        db.Events(),
 		Sessions:      db.Sessions(),
 		Registrations: db.Registrations(), // the example
@@ -57,11 +57,11 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	}
 	failed, stopRunning := runEngine(db)
 	defer stopRunning()
-	stopControl := admit(settings.Database, control.NewDirect(people, db.Sessions(), db.Events(), settings.Origin), log)
+	stopControl := startControl(settings.Database, control.NewDirect(accountsService, db.Sessions(), db.Events(), settings.Origin), log)
 	defer stopControl()
 	log.Info("listening", "addr", ln.Addr().String(), "origin", settings.Origin, "dev", settings.Dev)
 
-	// Return the memory of the start-up to the system.
+	// Return the memory used by the start to the system.
 	go debug.FreeOSMemory()
 
 	served := make(chan error, 1)
@@ -74,17 +74,22 @@ func serve(ctx context.Context, settings config.Settings, log *slog.Logger) (err
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
-	ending, cancel := context.WithTimeout(context.Background(), patience)
+	shutdownCtx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	err = site.Shutdown(ending)
-	// Shutdown does not close the listener if the signal came before Serve had it.
+	err = site.Shutdown(shutdownCtx)
+	// Shutdown does not close the listener if it is called before Serve.
 	ln.Close()
+	stopRunning()
+	select {
+	case failure = <-failed: // while the last requests were finished
+	default:
+	}
 	return errors.Join(failure, err, <-served)
 }
 
-// admit accepts the operator's commands until stop is called. The server runs even
-// if it cannot.
-func admit(database string, operator control.Operator, log *slog.Logger) (stop func()) {
+// startControl accepts the operator's commands until stop is called. If that
+// fails, the server runs without them.
+func startControl(database string, operator control.Operator, log *slog.Logger) (stop func()) {
 	server, err := control.Listen(database, operator, log)
 	if err != nil {
 		log.Warn("control", "error", err, "consequence", "the operator's commands do not work while the server runs")

@@ -12,19 +12,21 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is where the operator types and reads, or a script in their place.
+// terminal is the input and output of an operator's command. A script may take
+// the place of the terminal.
 type terminal struct {
 	in     io.Reader
 	out    io.Writer // results
-	prompt io.Writer // questions, so that they do not end up among results
+	prompt io.Writer // prompts, kept apart from results
 }
 
-// maxLine is the longest line that is read, in bytes; a longer one is cut, and
-// then refused for its length.
+// maxLine is the maximum length of an input line in bytes. The rest of a longer
+// line is dropped; what is left is still too long for a name or a password.
 const maxLine = 16 << 10
 
-// fd returns the file descriptor of a terminal, if a person sits there.
-func (t terminal) fd() (fd int, person bool) {
+// fd returns the file descriptor of the terminal. interactive is false if the
+// input is not a terminal.
+func (t terminal) fd() (fd int, interactive bool) {
 	file, ok := t.in.(*os.File)
 	if !ok {
 		return 0, false
@@ -33,11 +35,12 @@ func (t terminal) fd() (fd int, person bool) {
 	return fd, term.IsTerminal(fd)
 }
 
-// password asks a person twice, without echo, and takes the first line that a
-// script sends. It never comes from an argument, which other users could see.
+// password prompts twice without echo, or reads the first line of a script's
+// input. A password is never an argument, because other users can see
+// arguments.
 func (t terminal) password(ctx context.Context, name string) (string, error) {
-	fd, person := t.fd()
-	if !person {
+	fd, interactive := t.fd()
+	if !interactive {
 		return t.line(ctx)
 	}
 	first, err := t.secret(ctx, fd, fmt.Sprintf("Password for %q: ", name))
@@ -54,9 +57,9 @@ func (t terminal) password(ctx context.Context, name string) (string, error) {
 	return first, nil
 }
 
-// confirmRemoval returns an error unless a person says yes.
+// confirmRemoval returns an error unless the operator types yes.
 func (t terminal) confirmRemoval(ctx context.Context, name string) error {
-	if _, person := t.fd(); !person {
+	if _, interactive := t.fd(); !interactive {
 		return usageError{errors.New("user remove asks first, and there is no terminal to ask on; use --yes")}
 	}
 	fmt.Fprintf(t.prompt, "Remove the account %q and everything it owns? Type yes: ", name)
@@ -70,7 +73,7 @@ func (t terminal) confirmRemoval(ctx context.Context, name string) error {
 	return nil
 }
 
-// secret reads what a person types without showing it.
+// secret prompts for a line and reads it without echo.
 func (t terminal) secret(ctx context.Context, fd int, question string) (string, error) {
 	before, err := term.GetState(fd)
 	if err != nil {
@@ -81,7 +84,7 @@ func (t terminal) secret(ctx context.Context, fd int, question string) (string, 
 	fmt.Fprintln(t.prompt)
 	switch {
 	case ctx.Err() != nil:
-		// The read goes on, and its own restoring would come too late.
+		// ReadPassword is still blocked and would restore the terminal too late.
 		return "", errors.Join(context.Cause(ctx), term.Restore(fd, before))
 	case err != nil:
 		return "", fmt.Errorf("terminal: %w", err)
@@ -89,7 +92,7 @@ func (t terminal) secret(ctx context.Context, fd int, question string) (string, 
 	return string(typed), nil
 }
 
-// line reads a line, or what there is of it.
+// line reads one line, or everything up to the end of the input.
 func (t terminal) line(ctx context.Context) (string, error) {
 	typed, err := await(ctx, func() (string, error) {
 		return bufio.NewReader(io.LimitReader(t.in, maxLine)).ReadString('\n')
@@ -100,8 +103,9 @@ func (t terminal) line(ctx context.Context) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(typed, "\n"), "\r"), nil
 }
 
-// await returns what read returns, or when ctx ends. Reading from a terminal
-// cannot be broken off, so read may be left behind; the process ends soon.
+// await returns the result of read, or an error when ctx ends. A read from a
+// terminal cannot be cancelled, so its goroutine may be left behind until the
+// process ends.
 func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T

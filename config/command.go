@@ -10,75 +10,74 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Command is what the command line asks for. Settings count for every command:
-// they say which database it is about.
+// Command is a parsed command line. The settings apply to every command.
 type Command struct {
 	Settings
-	Do   any  // Serve, Check, or one of the operator's: UserAdd, UserList, …
-	JSON bool // answer with JSON
+	Do   any  // Serve, Check, or a command of the operator: UserAdd, UserList, …
+	JSON bool // write JSON
 }
 
-// commandLine is what may stand on the command line.
+// commandLine defines the command line for kong.
 type commandLine struct {
 	Settings
-	Serve Serve `cmd:"" default:"1" help:"Run the server. This is what happens without a command."`
-	Check Check `cmd:"" help:"Check that the database file is whole, while no server runs or on a copy. The exit code is 0 if it is, 1 if not."`
+	Serve Serve `cmd:"" default:"1" help:"Run the server. This is the default command."`
+	Check Check `cmd:"" help:"Check the database file for damage. No server may have it open, so stop the server or check a copy. Exits with 0 if the file is undamaged, 1 if not."`
 	User  struct {
 		JSON    bool        `help:"Print JSON, for scripts."`
-		Add     UserAdd     `cmd:"" help:"Make an account. Asks for its password, or reads it from standard input."`
+		Add     UserAdd     `cmd:"" help:"Create an account. Prompts for its password, or reads it from standard input."`
 		List    UserList    `cmd:"" help:"List the accounts."`
 		Show    UserShow    `cmd:"" help:"Show one account."`
 		Admin   UserAdmin   `cmd:"" help:"Make an account an administrator."`
-		Disable UserDisable `cmd:"" help:"Let an account log in no more, and end its sessions."`
-		Reset   UserReset   `cmd:"" help:"Make a link with which its owner chooses a new password, once, within an hour."`
+		Disable UserDisable `cmd:"" help:"Disable an account: it cannot log in, and its sessions end."`
+		Reset   UserReset   `cmd:"" help:"Create a link with which the account's owner chooses a new password. It works once, within an hour."`
 		Logout  UserLogout  `cmd:"" help:"End all sessions of an account."`
-		Remove  UserRemove  `cmd:"" help:"Remove an account and everything it owns."`
-	} `cmd:"" help:"See and change accounts, whether the server runs or not."`
+		Remove  UserRemove  `cmd:"" help:"Delete an account and everything it owns."`
+	} `cmd:"" help:"Manage accounts. Works whether the server is running or not."`
 }
 
-// The commands. What they do is for main to say.
+// The commands. Package main executes them.
 type (
 	Serve struct{}
 	Check struct {
 		JSON bool `help:"Print JSON, for scripts."`
 	}
 	UserAdd struct {
-		Name  string `arg:"" help:"What the account is to be called."`
-		Admin bool   `help:"Make it an administrator."`
-		Link  bool   `help:"Ask for no password; make a link with which its owner chooses one, once, within an hour."`
+		Name  string `arg:"" help:"Name of the new account."`
+		Admin bool   `help:"Make the account an administrator."`
+		Link  bool   `help:"Instead of asking for a password, create a link with which the owner chooses one. It works once, within an hour."`
 	}
 	UserList struct {
-		Search string `placeholder:"PREFIX" help:"Only names that begin so."`
+		Search string `placeholder:"PREFIX" help:"List only names that begin with PREFIX."`
 	}
 	UserShow struct {
-		Name string `arg:"" help:"What the account is called."`
+		Name string `arg:"" help:"Name of the account."`
 	}
 	UserAdmin struct {
-		Name string `arg:"" help:"What the account is called."`
-		Off  bool   `help:"Make it an administrator no more."`
+		Name string `arg:"" help:"Name of the account."`
+		Off  bool   `help:"Revoke administrator rights."`
 	}
 	UserDisable struct {
-		Name string `arg:"" help:"What the account is called."`
-		Off  bool   `help:"Let it log in again."`
+		Name string `arg:"" help:"Name of the account."`
+		Off  bool   `help:"Enable the account again."`
 	}
 	UserReset struct {
-		Name string `arg:"" help:"What the account is called."`
+		Name string `arg:"" help:"Name of the account."`
 	}
 	UserLogout struct {
-		Name string `arg:"" help:"What the account is called."`
+		Name string `arg:"" help:"Name of the account."`
 	}
 	UserRemove struct {
-		Name string `arg:"" help:"What the account is called."`
-		Yes  bool   `help:"Do not ask whether this is meant."`
+		Name string `arg:"" help:"Name of the account."`
+		Yes  bool   `help:"Do not ask for confirmation."`
 	}
 )
 
-// ErrHelp means that help was asked for and printed, and nothing is left to do.
+// ErrHelp means that help was printed and the program should exit.
 var ErrHelp = errors.New("help was printed")
 
-// Parse reads args (without the program's name) and the environment, checks the
-// settings, and prints help to stdout if args ask for it. The error is one line
-// that names the flag, or ErrHelp.
+// Parse reads args (without the program's name) and the environment, and checks
+// the settings. It prints help to stdout if args request it. The error is
+// ErrHelp, or one line that names the flag.
 func Parse(args []string, stdout io.Writer) (Command, error) {
 	var line commandLine
 	helped := false
@@ -86,7 +85,7 @@ func Parse(args []string, stdout io.Writer) (Command, error) {
 		kong.Name("latchkey"),
 		kong.Description("A web app whose front door already works."),
 		kong.Writers(stdout, io.Discard),
-		// Help must come back to main, which alone may end the process.
+		// Do not exit: Parse returns ErrHelp instead.
 		kong.Exit(func(int) { helped = true }),
 	)
 	if err != nil {
@@ -102,12 +101,12 @@ func Parse(args []string, stdout io.Writer) (Command, error) {
 	if err := line.check(); err != nil {
 		return Command{}, err
 	}
-	line.Origin = asBrowsersWrite(line.Origin)
+	line.Origin = canonicalOrigin(line.Origin)
 	return Command{Settings: line.Settings, Do: parsed.Selected().Target.Interface(), JSON: line.User.JSON || line.Check.JSON}, nil
 }
 
-// printable keeps a message that repeats what was typed on one line, and away
-// from the controls of the terminal.
+// printable replaces line breaks and terminal control characters in a message
+// that quotes input.
 func printable(message string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

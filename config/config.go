@@ -1,5 +1,5 @@
-// Package config reads the settings from flags and environment into one value,
-// and checks it once.
+// Package config reads the settings from flags and environment variables and
+// checks them.
 package config
 
 import (
@@ -14,21 +14,21 @@ import (
 	"unicode/utf8"
 )
 
-// Settings are all that can be set. The zero of nothing is meant: Parse fills
-// every field. They are safe for a public server as they are by default.
+// Settings are all settings of the app. Zero values are invalid: Parse fills
+// every field. The defaults are safe for a public server.
 type Settings struct {
-	Addr            string        `env:"ADDR" default:"127.0.0.1:3000" help:"Address to listen on. Port 0 takes a free one."`
-	Database        string        `env:"DATABASE" default:"data/latchkey.db" help:"File that keeps everything. It and its folder are made when missing."`
-	Dev             bool          `env:"DEV" help:"For your own machine: views and public files from disk, the browser reloads, a name logs in without a password."`
+	Addr            string        `env:"ADDR" default:"127.0.0.1:3000" help:"Address to listen on. Port 0 chooses a free port."`
+	Database        string        `env:"DATABASE" default:"data/latchkey.db" help:"Database file. It is created, with its directory, if it does not exist."`
+	Dev             bool          `env:"DEV" help:"For development on your own machine: reads views and public files from disk, reloads the browser, logs in without a password."`
 	Title           string        `env:"TITLE" default:"store" help:"The site's title."`
-	Origin          string        `env:"ORIGIN" default:"http://localhost:3000" help:"The https address people use."`
-	SessionIdle     time.Duration `env:"SESSION_IDLE" default:"168h" help:"A session ends when it was not used for so long."`
-	SessionLifetime time.Duration `env:"SESSION_LIFETIME" default:"720h" help:"A session ends after so long, used or not."`
-	PasswordMin     int           `env:"PASSWORD_MIN" default:"15" help:"The shortest password that may be chosen, in characters, from 8."`
-	TrustedProxies  []string      `env:"TRUSTED_PROXIES" placeholder:"IP" help:"Addresses or networks of your own proxies, whose X-Forwarded-For is believed."`
+	Origin          string        `env:"ORIGIN" default:"http://localhost:3000" help:"The site's public https address."`
+	SessionIdle     time.Duration `env:"SESSION_IDLE" default:"168h" help:"A session ends after this time without use."`
+	SessionLifetime time.Duration `env:"SESSION_LIFETIME" default:"720h" help:"A session ends after this time, even in use."`
+	PasswordMin     int           `env:"PASSWORD_MIN" default:"15" help:"Minimum length of a new password in characters, at least 8."`
+	TrustedProxies  []string      `env:"TRUSTED_PROXIES" placeholder:"IP" help:"Addresses or networks of your reverse proxies. X-Forwarded-For is used only from these."`
 }
 
-// check returns the first thing that is wrong, as one line that names its flag.
+// check returns the first invalid setting as one line that names the flag.
 func (s Settings) check() error {
 	for _, c := range []struct {
 		flag string
@@ -56,17 +56,17 @@ func (s Settings) checkAddr() error {
 		return fmt.Errorf("%q is not HOST:PORT", s.Addr)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return fmt.Errorf("%q is not a port; it is a number from 0 to 65535", port)
+		return fmt.Errorf("%q is not a port; use a number from 0 to 65535", port)
 	}
-	// In dev mode anybody may be anybody, so nobody else may reach it.
+	// In dev mode anybody can log in as anybody, so only this machine may connect.
 	if s.Dev && !Loopback(host) {
 		return fmt.Errorf("--dev is for your own machine and refuses %q; use 127.0.0.1 or localhost", s.Addr)
 	}
 	return nil
 }
 
-// Loopback reports whether host, without a port, is this machine's own and
-// reachable from nowhere else.
+// Loopback reports whether host, without a port, is a loopback address or
+// localhost.
 func Loopback(host string) bool {
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return host == "localhost" || err == nil && ip.IsLoopback()
@@ -74,14 +74,14 @@ func Loopback(host string) bool {
 
 func (s Settings) checkDatabase() error {
 	if strings.TrimSpace(s.Database) == "" || strings.ContainsRune(s.Database, 0) {
-		return fmt.Errorf("%q is not a file", s.Database)
+		return fmt.Errorf("%q is not a file name", s.Database)
 	}
 	return nil
 }
 
 func (s Settings) checkTitle() error {
 	if strings.TrimSpace(s.Title) == "" || !utf8.ValidString(s.Title) || strings.ContainsFunc(s.Title, unicode.IsControl) {
-		return fmt.Errorf("%q is not a title; it is one line of text", s.Title)
+		return fmt.Errorf("%q is not a title; use one line of text", s.Title)
 	}
 	return nil
 }
@@ -102,9 +102,9 @@ func (s Settings) checkOrigin() error {
 	return fmt.Errorf("%q must begin with https", s.Origin)
 }
 
-// asBrowsersWrite returns an origin that was checked in the one form in which it
-// can be compared with an Origin header, and put before a path.
-func asBrowsersWrite(origin string) string {
+// canonicalOrigin returns a valid origin in the form of an Origin header: lower
+// case, without a default port or a path.
+func canonicalOrigin(origin string) string {
 	u, err := url.Parse(origin)
 	if err != nil {
 		return origin
@@ -114,24 +114,24 @@ func asBrowsersWrite(origin string) string {
 	return u.Scheme + "://" + host
 }
 
-// HTTPS reports whether people reach the site over https.
+// HTTPS reports whether the site's origin is https.
 func (s Settings) HTTPS() bool { return strings.HasPrefix(strings.ToLower(s.Origin), "https:") }
 
-// checkLimit asks for a second at least, because cookies count in seconds, and
-// for ten years at most, because what is meant as "never" must not overflow.
+// checkLimit requires at least a second, the unit of cookies, and at most ten
+// years, to avoid overflow.
 func checkLimit(d time.Duration) error {
 	const most = 10 * 365 * 24 * time.Hour
 	if d < time.Second || d > most {
-		return fmt.Errorf("%s is out of range; it is a time from 1s to %s", d, most)
+		return fmt.Errorf("%s is out of range; use a time from 1s to %s", d, most)
 	}
 	return nil
 }
 
-// checkPasswordMin follows NIST 800-63B-4, section 3.1.1.2: 15 where a password
-// stands alone, and never under 8.
+// checkPasswordMin enforces NIST 800-63B-4, section 3.1.1.2: never less than 8
+// characters. The default is 15, for passwords without a second factor.
 func (s Settings) checkPasswordMin() error {
 	if s.PasswordMin < 8 || s.PasswordMin > 64 {
-		return fmt.Errorf("%d is out of range; it is a number from 8 to 64", s.PasswordMin)
+		return fmt.Errorf("%d is out of range; use a number from 8 to 64", s.PasswordMin)
 	}
 	return nil
 }
@@ -141,8 +141,8 @@ func (s Settings) checkProxies() error {
 	return err
 }
 
-// Proxies returns the trusted proxies as networks; a lone address is a network
-// of one.
+// Proxies returns the trusted proxies as networks. A single address is a
+// network of one.
 func (s Settings) Proxies() ([]netip.Prefix, error) {
 	var proxies []netip.Prefix
 	for _, text := range s.TrustedProxies {

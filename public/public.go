@@ -1,5 +1,5 @@
-// Package public holds the static files and serves them under names that change
-// with their content, so that browsers may keep them for good.
+// Package public embeds the static files and serves them under URLs that
+// contain a hash of the content, so that browsers can cache them for ever.
 package public
 
 import (
@@ -14,31 +14,30 @@ import (
 	"strings"
 )
 
-// The patterns are named one by one: with * this file would be public too.
+// Listed by extension: a plain * would also publish this source file.
 //
 //go:embed *.css *.png *.svg *.txt
 var embedded embed.FS
 
-// Prefix is where the files are found.
+// Prefix is the URL path of the static files.
 const Prefix = "/public/"
 
-// File is one static file, ready to send.
+// File is a static file with its response headers.
 type File struct {
 	Type string // Content-Type
 	Body []byte
-	Gzip []byte // Body compressed, or nil when that saves nothing
+	Gzip []byte // compressed Body, or nil if that is not smaller
 }
 
-// Files is a set of static files. It does not change once it is loaded, and may
-// be used by many goroutines at once.
+// Files is a set of static files. It is immutable and safe for concurrent use.
 type Files struct {
 	urls  map[string]string // name → URL
 	files map[string]File   // URL → file
 	names map[string]File   // name → file
 }
 
-// types are the kinds of file that are served. A file of another kind is an
-// error, because a browser would be left to guess what it is (ASVS 4.1.1).
+// types lists the kinds of files that are served. Another kind is an error,
+// because a browser would have to guess its type (ASVS 4.1.1).
 var types = map[string]string{
 	".css":   "text/css; charset=utf-8",
 	".html":  "text/html; charset=utf-8",
@@ -52,11 +51,11 @@ var types = map[string]string{
 	".woff2": "font/woff2",
 }
 
-// Embedded returns the files that were built in.
+// Embedded returns the embedded files.
 func Embedded() (*Files, error) { return Load(embedded, true) }
 
-// Load reads every file of fsys, except Go's and hidden ones. Compressed says
-// whether to compress them, which is worth it when they are sent many times.
+// Load reads all files of fsys except Go files and hidden ones. It compresses
+// them if compressed is set.
 func Load(fsys fs.FS, compressed bool) (*Files, error) {
 	f := &Files{urls: map[string]string{}, files: map[string]File{}, names: map[string]File{}}
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -95,16 +94,16 @@ func Load(fsys fs.FS, compressed bool) (*Files, error) {
 	return f, nil
 }
 
-// URL returns where the file called name is served, or "" if there is none.
+// URL returns the URL of the file called name, or "" if there is none.
 func (f *Files) URL(name string) string { return f.urls[name] }
 
-// ByURL returns the file served at url.
+// ByURL returns the file with this URL.
 func (f *Files) ByURL(url string) (File, bool) {
 	file, ok := f.files[url]
 	return file, ok
 }
 
-// ByName returns the file called name, for the few that have a fixed address.
+// ByName returns the file called name. It is for files with a fixed URL.
 func (f *Files) ByName(name string) (File, bool) {
 	file, ok := f.names[name]
 	return file, ok

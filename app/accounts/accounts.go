@@ -4,38 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
-// Settings are the figures of the rules. The zero value is right for a public
-// server.
+// Settings configures Accounts. The zero value is safe for a public server.
 type Settings struct {
-	Title       string        // of the site; no part of a password
-	MinPassword int           // code points, 8 to 128; zero: 15
-	Cost        Cost          // of a password hash; zero: DefaultCost
-	Hashes      int           // passwords worked on at once; zero: one less than cores, 2 at most
-	HashWait    time.Duration // longest wait for a turn; zero: 3 s
-	SignUps     int           // an hour from one address network; zero: 10
-	Dev         bool          // one's own machine: LogInDev works
+	Title       string        // the site's title; passwords may not be made of it
+	MinPassword int           // shortest password in code points, 8 to 128; zero: 15
+	Cost        Cost          // of one password hash; zero: DefaultCost
+	Hashes      int           // passwords hashed in parallel; zero: GOMAXPROCS-1, but at least 1 and at most 2
+	HashWait    time.Duration // longest wait for a free hashing slot; zero: 3 s
+	SignUps     int           // sign-ups allowed per hour and address network; zero: 10
+	Dev         bool          // development mode: enables LogInDev
 }
 
-// Accounts applies the rules about who may log in to what a store keeps. Its
-// methods may be called at the same time. A refusal that is fit to be shown is
-// an *Error; every other error is a fault of ours or the end of a context.
+// Accounts applies the rules for accounts, names and passwords on top of a
+// Store. Its methods are safe for concurrent use. Errors that may be shown to
+// the visitor are of type *Error, possibly wrapped (use errors.As). Any other
+// error is an internal failure or a context error.
 type Accounts struct {
 	store     Store
 	clock     func() time.Time
 	cost      Cost
 	dev       bool
 	key       [32]byte
-	macs      sync.Pool // of hash.Hash, with key: to make one takes longer than to use it
 	passwords passwords
-	hashing   *hashing
+	hashing   *hashLimiter
 	throttle  *throttle
 }
 
-// New checks the settings and reads the store's key. A nil clock is time.Now.
+// New returns an error if a setting is out of range or the store's key cannot
+// be read. A nil clock means time.Now.
 func New(ctx context.Context, store Store, settings Settings, clock func() time.Time) (*Accounts, error) {
 	if clock == nil {
 		clock = time.Now
@@ -48,7 +47,7 @@ func New(ctx context.Context, store Store, settings Settings, clock func() time.
 		s.Cost = DefaultCost()
 	}
 	if s.HashWait == 0 {
-		s.HashWait = defaultQueue
+		s.HashWait = defaultHashWait
 	}
 	if s.SignUps == 0 {
 		s.SignUps = 10
@@ -72,39 +71,41 @@ func New(ctx context.Context, store Store, settings Settings, clock func() time.
 		dev:       s.Dev,
 		key:       secret,
 		passwords: passwords{min: s.MinPassword, title: s.Title},
-		hashing:   newHashing(s.Hashes, s.HashWait),
+		hashing:   newHashLimiter(s.Hashes, s.HashWait),
 		throttle:  newThrottle(clock, s.SignUps),
 	}, nil
 }
 
-// now is the time as a store keeps it, so that what is written equals what is read
-// back.
-func (s *Accounts) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
+// now returns the current time with the precision of a store, so that a value
+// survives the round trip unchanged.
+func (a *Accounts) now() time.Time { return a.clock().UTC().Truncate(time.Microsecond) }
 
-// checkPassword applies the rules for a password that is chosen, at its turn:
-// guessing takes milliseconds, and anybody may ask for it.
-func (s *Accounts) checkPassword(ctx context.Context, typed string, name Name) (password string, err error) {
-	if turn := s.hashing.do(ctx, func() { password, err = s.passwords.check(typed, name) }); turn != nil {
+// checkPassword applies the rules for new passwords and returns the normalised
+// password. The check costs milliseconds of CPU, so it waits for a hashing
+// slot.
+func (a *Accounts) checkPassword(ctx context.Context, typed string, name Name) (password string, err error) {
+	if turn := a.hashing.do(ctx, func() { password, err = a.passwords.check(typed, name) }); turn != nil {
 		return "", turn
 	}
 	return password, err
 }
 
-// prove checks a password that was typed against the account, at its turn, and
-// returns another hash if its own is below today's cost. Without a hash that can
-// be read the same work is done, and the answer is no.
-func (s *Accounts) prove(ctx context.Context, a Account, typed string) (proved bool, rehash string, err error) {
-	stored, parseErr := parsePHC(a.Hash)
+// verifyPassword reports whether the typed password is that of the account, and
+// returns a new hash if the stored one is weaker than the configured cost. If
+// the stored hash is missing or unreadable, verifyPassword does the same work
+// and reports false, so that the response time reveals nothing.
+func (a *Accounts) verifyPassword(ctx context.Context, account Account, typed string) (proved bool, rehash string, err error) {
+	stored, parseErr := parsePHC(account.Hash)
 	if parseErr != nil {
-		stored = dummyPHC(s.cost)
+		stored = dummyPHC(a.cost)
 	}
-	// What cannot be a password fits nothing, at the same price.
+	// Invalid input is hashed as well, to take the same time.
 	password, refused := normalise(typed)
-	err = s.hashing.do(ctx, func() {
-		fits := stored.fits(password)
-		proved = fits && parseErr == nil && refused == nil && !a.Disabled
-		if proved && stored.below(s.cost) {
-			rehash = newPHC(password, s.cost).String()
+	err = a.hashing.do(ctx, func() {
+		fits := stored.matches(password)
+		proved = fits && parseErr == nil && refused == nil && !account.Disabled
+		if proved && stored.weakerThan(a.cost) {
+			rehash = newPHC(password, a.cost).String()
 		}
 	})
 	return proved, rehash, err

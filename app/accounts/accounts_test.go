@@ -22,7 +22,7 @@ const (
 
 var home = netip.MustParseAddr("192.0.2.1")
 
-// clock stands until it is moved.
+// clock is a clock that the test moves.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -45,7 +45,7 @@ func (c *clock) Add(d time.Duration) {
 
 var cheap = accounts.Cost{Memory: 64, Passes: 1, Lanes: 1}
 
-// open returns a service on an empty store, with hashes that cost little.
+// open returns the service on an empty store, with cheap hashes.
 func open(t testing.TB, change ...func(*accounts.Settings)) (*accounts.Accounts, *memory, *clock) {
 	t.Helper()
 	store, now := newMemory(), &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 987654321, time.FixedZone("", 3600))}
@@ -74,13 +74,13 @@ func signUp(t testing.TB, s *accounts.Accounts, name string) accounts.Account {
 	return a
 }
 
-// logIn tries from home, in a browser that is not known.
+// logIn logs in from the address home, in a browser that is not known.
 func logIn(t testing.TB, s *accounts.Accounts, name, password string) (accounts.Account, error) {
 	t.Helper()
 	return s.LogIn(t.Context(), accounts.Attempt{Name: name, Password: password, From: home})
 }
 
-// refused fails unless err is a refusal of this kind with this message.
+// refused fails the test unless err is an *Error with this kind and message.
 func refused(t *testing.T, what string, err error, kind accounts.Kind, message string) {
 	t.Helper()
 	var refusal *accounts.Error
@@ -90,10 +90,10 @@ func refused(t *testing.T, what string, err error, kind accounts.Kind, message s
 }
 
 const (
-	wrong      = "The name or the password is not right."
-	wrongProof = "The password is not right."
-	taken      = "This name is taken. Please choose another."
-	usedLink   = "This link has been used or is too old. Please ask for a new one."
+	wrong         = "The name or the password is not right."
+	wrongPassword = "The password is not right."
+	taken         = "This name is taken. Please choose another."
+	usedLink      = "This link has been used or is too old. Please ask for a new one."
 )
 
 func TestNew(t *testing.T) {
@@ -150,7 +150,7 @@ func TestSignUpAndLogIn(t *testing.T) {
 	}
 }
 
-// ASVS 6.3.2: a fresh store lets nobody in.
+// ASVS 6.3.2: a new store has no default accounts.
 func TestNoDefaultAccounts(t *testing.T) {
 	s, _, _ := open(t)
 	for _, name := range []string{"admin", "root", "administrator", "test", "", "\x00"} {
@@ -214,15 +214,15 @@ func TestSignUpThrottled(t *testing.T) {
 	s, _, now := open(t, func(s *accounts.Settings) { s.SignUps = 3 })
 	signUp(t, s, "a1")
 	signUp(t, s, "a2")
-	s.SignUp(t.Context(), "a1", good, home) // a taken name counts: it tells something
+	s.SignUp(t.Context(), "a1", good, home) // a taken name counts: the answer reveals that it exists
 	_, err := s.SignUp(t.Context(), "a3", good, home)
 	refused(t, "the fourth", err, accounts.TooMany, "Too many tries. Please wait 20 minutes.")
 	now.Add(20 * time.Minute)
 	signUp(t, s, "a3")
 }
 
-// ASVS 6.3.8: one answer for all who may not come in. ASVS 11.2.5: a corrupt
-// hash refuses like a wrong password.
+// ASVS 6.3.8: every failed login gets the same answer. ASVS 11.2.5: a corrupt
+// hash is answered like a wrong password.
 func TestLogInRefused(t *testing.T) {
 	s, store, _ := open(t)
 	signUp(t, s, "alice")
@@ -248,8 +248,8 @@ func TestLogInRefused(t *testing.T) {
 	}
 }
 
-// ASVS 6.2.8: compared as typed, to the last character; equal forms of one
-// letter are one (RFC 8265).
+// ASVS 6.2.8: the whole password is compared, case-sensitively. Composed and
+// decomposed letters are equal (RFC 8265).
 func TestLogInPassword(t *testing.T) {
 	s, _, now := open(t)
 	long := strings.Repeat("xqzvbmtrwplkjhdf", 8)
@@ -275,30 +275,30 @@ func TestLogInPassword(t *testing.T) {
 	}
 }
 
-// ASVS 11.2.2: a hash is made anew when the cost has risen, and only then.
+// ASVS 11.2.2: the hash is renewed if, and only if, the cost has risen.
 func TestRehash(t *testing.T) {
 	s, store, now := open(t)
 	a := signUp(t, s, "alice")
-	dearer := serve(t, store, now, func(s *accounts.Settings) { s.Cost.Memory = 128 })
-	if _, err := logIn(t, dearer, "alice", "wrong"); err == nil || store.accounts[a.ID].Hash != a.Hash {
+	costlier := serve(t, store, now, func(s *accounts.Settings) { s.Cost.Memory = 128 })
+	if _, err := logIn(t, costlier, "alice", "wrong"); err == nil || store.accounts[a.ID].Hash != a.Hash {
 		t.Errorf("a wrong password: %v, hash %s", err, store.accounts[a.ID].Hash)
 	}
-	got, err := logIn(t, dearer, "alice", good)
+	got, err := logIn(t, costlier, "alice", good)
 	if err != nil || !strings.HasPrefix(got.Hash, "$argon2id$v=19$m=128,t=1,p=1$") || store.accounts[a.ID] != got {
 		t.Errorf("%v, hash %s", err, got.Hash)
 	}
 	if !got.PasswordChanged.Equal(a.PasswordChanged) {
 		t.Error("making a hash anew is no change of the password")
 	}
-	for _, service := range []*accounts.Accounts{dearer, s} { // the cost stays, or falls
+	for _, service := range []*accounts.Accounts{costlier, s} { // the cost stays, or falls
 		if again, err := logIn(t, service, "alice", good); err != nil || again.Hash != got.Hash {
 			t.Errorf("again: %v, hash %s", err, again.Hash)
 		}
 	}
 }
 
-// changing lets something happen between the check of a password and what
-// follows from it.
+// changing is a store that calls before between the check of a password and the
+// write that follows.
 type changing struct {
 	*memory
 	before func()
@@ -338,7 +338,7 @@ func TestChangedMeanwhile(t *testing.T) {
 	a := signUp(t, plain, "alice")
 	s := serve(t, changing{store, func() { store.SetPassword(t.Context(), a, "x", a.Created) }}, now)
 	_, err := s.ChangePassword(t.Context(), a.ID, good, another, home)
-	refused(t, "change", err, accounts.Wrong, wrongProof)
+	refused(t, "change", err, accounts.Wrong, wrongPassword)
 }
 
 // ASVS 6.3.1, for names that exist and for others.
@@ -387,8 +387,8 @@ func TestLogInAtOnce(t *testing.T) {
 	}
 }
 
-// A try that was not checked, or failed by our fault, is not held against
-// anybody.
+// An attempt that was not checked, or that failed because of the store, does
+// not count.
 func TestLogInFaults(t *testing.T) {
 	s, store, _ := open(t)
 	signUp(t, s, "alice")
@@ -441,7 +441,7 @@ func TestKnown(t *testing.T) {
 		t.Error("the known browser is held")
 	}
 
-	// A change of the password voids it.
+	// A new password invalidates the cookie.
 	changed, err := s.ChangePassword(t.Context(), a.ID, good, another, home)
 	if err != nil {
 		t.Fatal(err)
@@ -454,7 +454,7 @@ func TestKnown(t *testing.T) {
 		t.Error("the new one is held")
 	}
 
-	// It ends after 180 days, and was not made in the future.
+	// The cookie expires after 180 days. A date in the future is rejected.
 	future := func(d time.Duration) *accounts.Accounts {
 		return serve(t, store, &clock{now: now.Now().Add(d)})
 	}
@@ -485,13 +485,13 @@ func TestLogInDev(t *testing.T) {
 	_, err = s.LogInDev(t.Context(), " ")
 	refused(t, "no name", err, accounts.Invalid, "Please type a name.")
 
-	// Without a password one still proves oneself, with nothing.
+	// An account without a password re-authenticates with the empty one.
 	if err := s.Prove(t.Context(), a.ID, "", home); err != nil {
 		t.Error(err)
 	}
-	refused(t, "a password", s.Prove(t.Context(), a.ID, "x", home), accounts.Wrong, wrongProof)
+	refused(t, "a password", s.Prove(t.Context(), a.ID, "x", home), accounts.Wrong, wrongPassword)
 	withPassword := signUp(t, s, "bob")
-	refused(t, "no password", s.Prove(t.Context(), withPassword.ID, "", home), accounts.Wrong, wrongProof)
+	refused(t, "no password", s.Prove(t.Context(), withPassword.ID, "", home), accounts.Wrong, wrongPassword)
 	_, err = logIn(t, s, "alice", "")
 	refused(t, "the other way in", err, accounts.Wrong, wrong)
 

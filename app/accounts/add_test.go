@@ -25,7 +25,7 @@ const goodPassword = "seven otters juggle lamps"
 func TestAddWithPassword(t *testing.T) {
 	s, _ := newForAdding(t)
 	ctx := context.Background()
-	// More than strangers may sign up from one place.
+	// More than the sign-up limit allows.
 	for i := range 15 {
 		name := fmt.Sprintf("Ann %d", i)
 		a, err := s.AddWithPassword(ctx, name, goodPassword, i == 0)

@@ -23,10 +23,10 @@ func BenchmarkUnknownName(b *testing.B) {
 	took := make(map[string][]time.Duration)
 	n := 0
 	for b.Loop() {
-		// Each is the first in its turn: what comes before it costs something, too.
+		// Rotate the order: earlier calls influence the time of later ones.
 		kinds = append(kinds[1:], kinds[0])
 		for _, kind := range kinds {
-			// A name and a network of its own, so that nothing is held.
+			// Use a new name and network each time, so that nothing is throttled.
 			n++
 			name := fmt.Sprint(kind, n)
 			from := netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 1})

@@ -6,53 +6,53 @@ import (
 	"time"
 )
 
-// rule says how tries of one kind are slowed.
+// rule is the policy by which one kind of attempt is throttled.
 type rule struct {
-	free   int           // tries before the first wait
-	first  time.Duration // the first wait; each later one is twice the one before
-	most   time.Duration // the longest of these
-	limit  int           // after so many tries in a row, each wait is final; zero: never
-	final  time.Duration
-	regain time.Duration // one try is given back each; zero: never
-	forget time.Duration // a key is forgotten so long after its last try; more than any wait
-	max    int           // keys kept
+	free      int           // attempts before the first wait
+	firstWait time.Duration // the first wait; it doubles with each further attempt
+	maxWait   time.Duration // upper bound of the doubling
+	limit     int           // from this many attempts in a row, every wait is finalWait; zero: no limit
+	finalWait time.Duration
+	forgive   time.Duration // interval after which one attempt is forgiven; zero: never
+	expiry    time.Duration // a key expires this long after its last attempt; longer than any wait
+	maxKeys   int           // capacity
 }
 
-// wait returns how long to wait after the nth try.
+// wait returns the wait after the nth attempt.
 func (r rule) wait(n int) time.Duration {
 	switch over := n - r.free; {
 	case over <= 0:
 		return 0
 	case r.limit > 0 && n >= r.limit:
-		return r.final
+		return r.finalWait
 	case over > 30:
-		return r.most
+		return r.maxWait
 	default:
-		return min(r.most, r.first<<(over-1))
+		return min(r.maxWait, r.firstWait<<(over-1))
 	}
 }
 
-// counters counts tries by key, under one rule. It is not safe for use at the
-// same time; throttle holds a lock.
+// counters counts attempts by key under one rule. It is not safe for concurrent
+// use; throttle holds a lock around it.
 //
-// It keeps rule.max keys. When it is full, the key with the fewest tries goes
-// first, the longest untouched among equals. So whoever wants the counter of a
-// victim forgotten must bring every other key to as many tries, and a try is
-// counted only if its password is checked, at 20 ms and more: pushing one counter
-// of five tries out of 32,768 keys takes the whole server for 20 minutes at
-// least, to save a wait of 15 seconds.
+// When rule.maxKeys are in use, the key with the fewest attempts is evicted,
+// the least recently used first among equals. To evict a victim's counter, an
+// attacker must raise every other key to as many attempts, and an attempt is
+// counted only when its password is hashed. With 32,768 keys of five attempts
+// each, that takes the whole server at least 20 minutes and saves a wait of 15
+// seconds.
 type counters struct {
 	rule   rule
 	keys   map[key]*list.Element
-	levels [8]*list.List // of *counter, by level, the last touched in front
+	levels [8]*list.List // of *counter by level, most recently used in front
 }
 
 type counter struct {
-	key   key
-	tries int
-	until time.Time // no try before
-	last  time.Time // of the last try
-	since time.Time // from when tries are given back
+	key          key
+	attempts     int
+	blockedUntil time.Time // attempts are rejected before this time
+	last         time.Time // time of the last attempt
+	forgivenTo   time.Time // attempts are forgiven from this time on
 }
 
 func newCounters(r rule) *counters {
@@ -63,78 +63,78 @@ func newCounters(r rule) *counters {
 	return c
 }
 
-// level groups counts by powers of two.
+// level returns the list for a number of attempts. Levels are powers of two.
 func (c *counters) level(tries int) *list.List {
 	return c.levels[min(bits.Len(uint(tries)), len(c.levels)-1)]
 }
 
-// held returns how long the key must wait at this time; zero: not at all.
-func (c *counters) held(k key, now time.Time) time.Duration {
+// remaining returns how long the key must still wait, or zero.
+func (c *counters) remaining(k key, now time.Time) time.Duration {
 	if e, ok := c.keys[k]; ok {
-		return max(0, e.Value.(*counter).until.Sub(now))
+		return max(0, e.Value.(*counter).blockedUntil.Sub(now))
 	}
 	return 0
 }
 
-// count adds a try.
+// count adds an attempt.
 func (c *counters) count(k key, now time.Time) {
-	n := counter{key: k, since: now}
+	next := counter{key: k, forgivenTo: now}
 	if e, ok := c.keys[k]; ok {
-		if old := *e.Value.(*counter); now.Sub(old.last) < c.rule.forget {
-			n = old
+		if old := *e.Value.(*counter); now.Sub(old.last) < c.rule.expiry {
+			next = old
 		}
 		c.clear(k)
 	} else {
-		c.makeRoom(now)
+		c.evict(now)
 	}
-	if c.rule.regain > 0 {
-		back := int(min(now.Sub(n.since)/c.rule.regain, time.Duration(n.tries)))
-		n.tries -= back
-		n.since = n.since.Add(time.Duration(back) * c.rule.regain)
-		if n.tries == 0 {
-			n.since = now
+	if c.rule.forgive > 0 {
+		forgiven := int(min(now.Sub(next.forgivenTo)/c.rule.forgive, time.Duration(next.attempts)))
+		next.attempts -= forgiven
+		next.forgivenTo = next.forgivenTo.Add(time.Duration(forgiven) * c.rule.forgive)
+		if next.attempts == 0 {
+			next.forgivenTo = now
 		}
 	}
-	n.tries++
-	n.last = now
-	n.until = now.Add(c.rule.wait(n.tries))
-	c.put(n)
+	next.attempts++
+	next.last = now
+	next.blockedUntil = now.Add(c.rule.wait(next.attempts))
+	c.put(next)
 }
 
-// undo takes one try back.
+// undo removes one attempt.
 func (c *counters) undo(k key) {
 	e, ok := c.keys[k]
 	if !ok {
 		return
 	}
-	n := *e.Value.(*counter)
+	next := *e.Value.(*counter)
 	c.clear(k)
-	if n.tries--; n.tries > 0 {
-		n.until = n.last.Add(c.rule.wait(n.tries))
-		c.put(n)
+	if next.attempts--; next.attempts > 0 {
+		next.blockedUntil = next.last.Add(c.rule.wait(next.attempts))
+		c.put(next)
 	}
 }
 
-// clear forgets the key.
+// clear removes the key.
 func (c *counters) clear(k key) {
 	if e, ok := c.keys[k]; ok {
-		c.level(e.Value.(*counter).tries).Remove(e)
+		c.level(e.Value.(*counter).attempts).Remove(e)
 		delete(c.keys, k)
 	}
 }
 
-func (c *counters) put(n counter) {
-	c.keys[n.key] = c.level(n.tries).PushFront(&n)
+func (c *counters) put(counted counter) {
+	c.keys[counted.key] = c.level(counted.attempts).PushFront(&counted)
 }
 
-func (c *counters) makeRoom(now time.Time) {
+func (c *counters) evict(now time.Time) {
 	for _, level := range c.levels {
-		for e := level.Back(); e != nil && now.Sub(e.Value.(*counter).last) >= c.rule.forget; e = level.Back() {
+		for e := level.Back(); e != nil && now.Sub(e.Value.(*counter).last) >= c.rule.expiry; e = level.Back() {
 			c.clear(e.Value.(*counter).key)
 		}
 	}
 	for _, level := range c.levels {
-		if len(c.keys) < c.rule.max {
+		if len(c.keys) < c.rule.maxKeys {
 			return
 		}
 		if e := level.Back(); e != nil {

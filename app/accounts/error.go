@@ -2,28 +2,27 @@ package accounts
 
 import "time"
 
-// A Kind says what sort of refusal an Error is. The web turns each into one
-// status, a command into one exit code.
+// Kind classifies an Error. Package web maps each kind to an HTTP status, and
+// the operator's commands map it to an exit code.
 type Kind int
 
 const (
-	Invalid  Kind = iota + 1 // what was typed breaks a rule: 422
-	Wrong                    // name and password do not fit together: 401
-	TooMany                  // too many tries, wait RetryAfter: 429
-	Busy                     // too much at once, wait RetryAfter: 503
-	NotFound                 // there is no such thing, or not for this visitor: 404
+	Invalid  Kind = iota + 1 // the input breaks a rule: 422
+	Wrong                    // name and password do not match: 401
+	TooMany                  // too many attempts, wait RetryAfter: 429
+	Busy                     // the server is overloaded, wait RetryAfter: 503
+	NotFound                 // the thing does not exist, or not for this visitor: 404
 )
 
-// Error is a refusal that is fit to be shown: its Message is one plain
-// sentence for the visitor, and holds no detail of ours. Every other error of
-// this package is a fault, to be logged and never shown.
+// Error is an error that may be shown to the visitor. Message is one plain
+// sentence without internal details. Any other error of this package is an
+// internal failure: log it and do not show it.
 type Error struct {
 	Kind       Kind
 	Message    string
-	RetryAfter time.Duration // how long to wait; zero unless TooMany or Busy
+	RetryAfter time.Duration // zero unless Kind is TooMany or Busy
 }
 
-// Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
 func invalid(message string) error { return &Error{Kind: Invalid, Message: message} }

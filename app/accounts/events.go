@@ -5,50 +5,52 @@ import (
 	"time"
 )
 
-// Event is something that happened to an account and that its owner should know
-// of: a login, a failure against its name, another password, a session ended.
+// Event records something that happened to an account and that its owner should
+// see: a login, a failed login, a new password, an ended session.
 type Event struct {
 	Account ID
-	At      time.Time // UTC, to the millisecond
-	What    string    // as the log calls it: "login", "password change"; or one of those below
-	Outcome string    // as the log calls it: "done", "wrong"
-	Agent   string    // the browser's own words about itself; empty if another did it
-	Address string    // where it came from; empty likewise
+	At      time.Time // UTC, whole milliseconds
+	What    string    // the event's name in the log, such as "login" or "password change", or a constant below
+	Outcome string    // the outcome in the log, such as "done" or "wrong"
+	Agent   string    // the User-Agent header; empty if the owner did not do it
+	Address string    // the client's address; empty if the owner did not do it
 }
 
-// What an administrator or the operator does to an account. Its owner learns what
-// was done and when; by whom and from where is for the log alone.
+// Values of Event.What for actions of administrators and of the operator. The
+// owner sees what was done and when. Who did it, and from which address, is
+// only in the log.
 const (
 	EventSessionsEnded = "sessions ended by the administration"
 	EventDisabled      = "disabled by the administration"
 	EventResetLink     = "reset link by the administration"
 )
 
-// EventTime returns a time as events have it.
+// EventTime returns t in UTC, truncated to the precision of Event.At.
 func EventTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// ByAdministration returns the event of one of these, done to an account now.
+// ByAdministration returns an event for the account, dated now. What is one of
+// the constants above.
 func ByAdministration(id ID, what string) Event {
 	return Event{Account: id, At: EventTime(time.Now()), What: what, Outcome: "done"}
 }
 
 const (
-	// EventsKept is how many events of an account are kept, the newest.
+	// EventsKept is the number of events kept for each account; older ones are
+	// dropped.
 	EventsKept = 50
-	// EventsFor is how long they are kept.
+	// EventsFor is the age at which an event is dropped.
 	EventsFor = 90 * day
 )
 
-// EventStore keeps the events of accounts: EventsKept of each, the newest, for
-// EventsFor, and not longer than the account. Package storetest holds the tests
-// that every event store must pass.
+// EventStore keeps the newest EventsKept events of each account for EventsFor,
+// or until the account is deleted. Package storetest holds the tests that every
+// event store must pass.
 type EventStore interface {
-	// Note keeps an event. It does not wait until that is durable: whether a name
-	// exists must not show in how long a refusal takes. A loss of power may cost
-	// the events of the last second. One of an account that is not there is
-	// dropped.
+	// Note queues an event and returns before it is durable, so that the response
+	// time does not reveal whether a name exists. A power failure may lose the
+	// events of the last second. An event of a missing account is dropped.
 	Note(ctx context.Context, e Event)
-	// Events returns the events of an account, the newest first; of those of one
-	// millisecond, the one noted last first.
+	// Events returns the events of an account, newest first. Events of the same
+	// millisecond come in reverse order of their Note calls.
 	Events(ctx context.Context, id ID) ([]Event, error)
 }

@@ -19,7 +19,7 @@ func TestStoredName(t *testing.T) {
 	}
 }
 
-// Equal names collide, different ones do not.
+// Equal names have the same folded form; different names do not.
 func FuzzFolded(f *testing.F) {
 	for _, pair := range [][2]string{
 		{"Alice", "ALICE"}, {"alice", "alise"}, {"Å", "A\u030a"}, {"a b", "a  b"}, {"ß", "ss"}, {"ς", "σ"}, {"İ", "i"}, {"\u212a", "k"}, {"ａ", "A"},

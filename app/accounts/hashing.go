@@ -7,74 +7,74 @@ import (
 )
 
 const (
-	maxWaiting   = 512             // more could not be served in time anyway
-	busyRetry    = 5 * time.Second // by then the queue has moved on
-	defaultQueue = 3 * time.Second // longest wait for a turn
+	maxQueue        = 512             // a longer queue could not be served within the wait
+	busyRetry       = 5 * time.Second // value of Retry-After
+	defaultHashWait = 3 * time.Second // the default of Settings.HashWait
 )
 
-// hashing lets few passwords be worked on at once, so that a core is left for
-// pages and memory stays small: the argon2 of x/crypto allocates its 19 MiB anew
-// each time, and what the collector has not yet taken back makes it some 55 MiB
-// for each turn at the peak. Those who wait cost a goroutine each, and come up in
-// the order in which they came.
-type hashing struct {
-	turns   chan struct{}
-	waiting chan struct{}
-	longest time.Duration
+// hashLimiter limits how many passwords are hashed in parallel. One core stays
+// free for pages, and memory stays bounded: argon2 in x/crypto allocates 19 MiB
+// for each hash, and garbage raises that to about 55 MiB for each slot. Waiting
+// callers get slots in the order of their arrival.
+type hashLimiter struct {
+	slots   chan struct{}
+	queue   chan struct{}
+	maxWait time.Duration
 }
 
-// newHashing makes turns for atOnce; zero means one less than there are cores,
-// but one at least and, to stay below 150 MiB, two at most.
-func newHashing(atOnce int, longest time.Duration) *hashing {
-	if atOnce == 0 {
-		atOnce = min(max(1, runtime.GOMAXPROCS(0)-1), 2)
+// newHashLimiter returns a limiter with that many slots. Zero means
+// GOMAXPROCS-1, but at least one and at most two.
+func newHashLimiter(slots int, maxWait time.Duration) *hashLimiter {
+	if slots == 0 {
+		slots = min(max(1, runtime.GOMAXPROCS(0)-1), 2)
 	}
-	return &hashing{
-		turns:   make(chan struct{}, atOnce),
-		waiting: make(chan struct{}, maxWaiting),
-		longest: longest,
+	return &hashLimiter{
+		slots:   make(chan struct{}, slots),
+		queue:   make(chan struct{}, maxQueue),
+		maxWait: maxWait,
 	}
 }
 
-// do runs f when its turn has come. It returns an *Error of kind Busy if that
-// takes too long, and ctx's error if ctx ends first; then f has not run.
-func (h *hashing) do(ctx context.Context, f func()) error {
+// do waits for a slot and runs f. If no slot becomes free within maxWait, it
+// returns an *Error of kind Busy. If ctx ends first, it returns ctx's error. In
+// both cases f has not run.
+func (h *hashLimiter) do(ctx context.Context, f func()) error {
 	if err := h.wait(ctx); err != nil {
 		return err
 	}
-	defer func() { <-h.turns }()
+	defer func() { <-h.slots }()
 	f()
 	return nil
 }
 
-func (h *hashing) wait(ctx context.Context) error {
+func (h *hashLimiter) wait(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	select {
-	case h.turns <- struct{}{}:
+	case h.slots <- struct{}{}:
 		return nil
 	default:
 	}
 	select {
-	case h.waiting <- struct{}{}:
-		defer func() { <-h.waiting }()
+	case h.queue <- struct{}{}:
+		defer func() { <-h.queue }()
 	default:
-		return errBusy
+		return errOverloaded
 	}
-	timer := time.NewTimer(h.longest)
+	timer := time.NewTimer(h.maxWait)
 	defer timer.Stop()
 	select {
-	case h.turns <- struct{}{}:
+	case h.slots <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return errBusy
+		return errOverloaded
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-var errBusy error = &Error{
+var errOverloaded error = &Error{
 	Kind:       Busy,
 	Message:    "The site is busy just now. Please try again in " + inWords(busyRetry) + ".",
 	RetryAfter: busyRetry,

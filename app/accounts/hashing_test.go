@@ -13,7 +13,7 @@ import (
 // ASVS 15.2.2.
 func TestHashingAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHashing(2, time.Hour)
+		h := newHashLimiter(2, time.Hour)
 		var now, most atomic.Int32
 		var done sync.WaitGroup
 		for range 50 {
@@ -39,7 +39,7 @@ func TestHashingAtOnce(t *testing.T) {
 
 func TestHashingBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHashing(1, 3*time.Second)
+		h := newHashLimiter(1, 3*time.Second)
 		free := make(chan struct{})
 		go h.do(t.Context(), func() { <-free })
 		synctest.Wait()
@@ -64,13 +64,13 @@ func TestHashingBusy(t *testing.T) {
 			t.Errorf("%v, want the end of the context at once", err)
 		}
 
-		// Those who wait are few enough, and whoever comes after is told at once.
-		for range maxWaiting {
+		// The queue is bounded: the next caller is refused immediately.
+		for range maxQueue {
 			go h.do(t.Context(), func() {})
 		}
 		synctest.Wait()
 		begun = time.Now()
-		if err := h.do(t.Context(), func() { t.Error("has run") }); err != errBusy || time.Since(begun) != 0 {
+		if err := h.do(t.Context(), func() { t.Error("has run") }); err != errOverloaded || time.Since(begun) != 0 {
 			t.Errorf("%v after %v, want busy at once", err, time.Since(begun))
 		}
 
@@ -82,9 +82,9 @@ func TestHashingBusy(t *testing.T) {
 	})
 }
 
-// A turn comes back even if the work panics.
+// A slot is released even if the function panics.
 func TestHashingPanic(t *testing.T) {
-	h := newHashing(1, time.Millisecond)
+	h := newHashLimiter(1, time.Millisecond)
 	func() {
 		defer func() { recover() }()
 		h.do(t.Context(), func() { panic("test") })

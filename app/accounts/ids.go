@@ -6,22 +6,22 @@ import (
 	"errors"
 )
 
-// ID tells accounts apart for ever: 128 bits from crypto/rand, never used
-// again. It is no secret.
+// ID identifies an account: 128 bits from crypto/rand, never reused. It is not
+// a secret.
 type ID [16]byte
 
-// NewID draws an id. crypto/rand.Read does not fail: it ends the process if
-// the system has no random source.
+// NewID returns a random id. It does not fail: crypto/rand.Read ends the
+// process if the system has no source of randomness.
 func NewID() ID {
 	var id ID
 	rand.Read(id[:])
 	return id
 }
 
-// String returns the id as 32 hexadecimal digits, lower case.
+// String returns the id as 32 lower-case hexadecimal digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// ParseID reads what String wrote, and nothing else.
+// ParseID parses an id exactly as String formats it.
 func ParseID(s string) (ID, error) {
 	var id ID
 	if len(s) != hex.EncodedLen(len(id)) {

@@ -9,60 +9,60 @@ import (
 	"net/netip"
 )
 
-// Attempt is what somebody sends to log in.
+// Attempt is a login attempt.
 type Attempt struct {
 	Name     string
 	Password string
 	From     netip.Addr
-	Known    string // what Known returned to this browser before, or empty
+	Known    string // the value of Accounts.Known that this browser sent, or empty
 }
 
-// LogIn returns the account that the attempt proves. Whether the name is
-// unknown, the password wrong, the account disabled, without a password, or its
-// hash unreadable: the work is the same and so is the *Error, of kind Wrong
-// (ASVS 6.3.8). Its other refusals are TooMany and Busy.
+// LogIn checks name and password and returns the account. If the name is
+// unknown, the password wrong, the account disabled or without a password, or
+// its hash unreadable, LogIn takes the same time and returns the same *Error of
+// kind Wrong (ASVS 6.3.8). Other kinds are TooMany and Busy.
 //
-// The account may have changed once LogIn has returned. Whoever begins a session
-// must check, in the transaction that does so, that the account is there, not
-// disabled, and has the PasswordVersion that was returned.
-func (s *Accounts) LogIn(ctx context.Context, attempt Attempt) (Account, error) {
+// The account may change after LogIn returns. The transaction that begins a
+// session must check that the account still exists, is not disabled and has the
+// returned PasswordVersion.
+func (a *Accounts) LogIn(ctx context.Context, attempt Attempt) (Account, error) {
 	folded := foldedOrNot(attempt.Name)
-	a, err := s.store.ByName(ctx, folded)
+	account, err := a.store.ByName(ctx, folded)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Account{}, fmt.Errorf("accounts: log in: %w", err)
 	}
 	known := attempt.Known
-	if !s.isKnown(known, a) {
+	if !a.isKnown(known, account) {
 		known = ""
 	}
-	try, err := s.throttle.logIn(folded, attempt.From, known)
+	try, err := a.throttle.logIn(folded, attempt.From, known)
 	if err != nil {
 		return Account{}, err
 	}
-	proved, rehash, err := s.prove(ctx, a, attempt.Password)
+	proved, rehash, err := a.verifyPassword(ctx, account, attempt.Password)
 	if err != nil {
 		try.undo()
 		return Account{}, err
 	}
 	if !proved {
-		return Account{}, errWrongLogIn
+		return Account{}, errWrongLogin
 	}
-	now, err := s.store.LoggedIn(ctx, a, s.now(), rehash)
+	now, err := a.store.LoggedIn(ctx, account, a.now(), rehash)
 	switch {
 	case errors.Is(err, ErrChanged), errors.Is(err, ErrNotFound):
-		return Account{}, errWrongLogIn
+		return Account{}, errWrongLogin
 	case err != nil:
 		try.undo()
 		return Account{}, fmt.Errorf("accounts: log in: %w", err)
 	}
-	try.passed()
+	try.succeeded()
 	return now, nil
 }
 
-// foldedOrNot returns the folded form of a name. For anything else it returns a
-// form that no account can have, because a folded name does not begin with a
-// space. That form is short valid text, and differs for each text that was typed,
-// so that the throttle tells them apart.
+// foldedOrNot returns the folded form of a valid name. For invalid input it
+// returns a string that is no folded name, because it begins with a space. The
+// string is a hash of the input, so that the throttle keeps inputs apart
+// without storing them.
 func foldedOrNot(typed string) string {
 	name, err := ParseName(typed)
 	if err != nil {
@@ -72,34 +72,34 @@ func foldedOrNot(typed string) string {
 	return name.Folded()
 }
 
-// LogInDev returns the account of that name without a password, and makes it if
-// there is none. It is for one's own machine: a fault unless Settings.Dev is
-// set. It does not note the time of the login, so that it costs one read.
-func (s *Accounts) LogInDev(ctx context.Context, name string) (Account, error) {
-	if !s.dev {
+// LogInDev returns the account of that name without checking a password. It
+// creates the account if it does not exist. LogInDev fails unless Settings.Dev
+// is set. It does not update LastLogin.
+func (a *Accounts) LogInDev(ctx context.Context, name string) (Account, error) {
+	if !a.dev {
 		return Account{}, errors.New("accounts: log in without a password: not in dev")
 	}
 	n, err := ParseName(name)
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := s.store.ByName(ctx, n.Folded())
+	account, err := a.store.ByName(ctx, n.Folded())
 	if errors.Is(err, ErrNotFound) {
-		a = s.newAccount(n)
-		if err = s.store.Create(ctx, a); errors.Is(err, ErrTaken) {
-			a, err = s.store.ByName(ctx, n.Folded()) // somebody was quicker
+		account = a.newAccount(n)
+		if err = a.store.Create(ctx, account); errors.Is(err, ErrTaken) {
+			account, err = a.store.ByName(ctx, n.Folded()) // created concurrently
 		}
 	}
 	switch {
 	case err != nil:
 		return Account{}, fmt.Errorf("accounts: log in: %w", err)
-	case a.Disabled:
-		return Account{}, errWrongLogIn
+	case account.Disabled:
+		return Account{}, errWrongLogin
 	}
-	return a, nil
+	return account, nil
 }
 
 var (
-	errWrongLogIn error = &Error{Kind: Wrong, Message: "The name or the password is not right."}
-	errWrongProof error = &Error{Kind: Wrong, Message: "The password is not right."}
+	errWrongLogin    error = &Error{Kind: Wrong, Message: "The name or the password is not right."}
+	errWrongPassword error = &Error{Kind: Wrong, Message: "The password is not right."}
 )

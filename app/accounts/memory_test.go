@@ -13,7 +13,7 @@ import (
 	"latchkey/app/accounts/storetest"
 )
 
-// memory is the plainest store that keeps the contract.
+// memory is a minimal Store in memory.
 type memory struct {
 	mu       sync.Mutex
 	accounts map[accounts.ID]accounts.Account
@@ -99,8 +99,8 @@ func (m *memory) List(ctx context.Context, prefix, after string, limit int) ([]a
 	return found[:min(limit, len(found))], nil
 }
 
-// current returns the account on file, or ErrChanged if it was read before its
-// password changed.
+// current returns the stored account, or ErrChanged if read has another
+// password version.
 func (m *memory) current(read accounts.Account) (accounts.Account, error) {
 	a, err := m.byID(read.ID)
 	if err == nil && a.PasswordVersion != read.PasswordVersion {
@@ -153,8 +153,7 @@ func (m *memory) setPassword(a accounts.Account, hash string, at time.Time) acco
 	return a
 }
 
-// change puts the account in the place of the one on file, unless that was the
-// last administrator.
+// change updates the stored account unless that removes the last administrator.
 func (m *memory) change(id accounts.ID, f func(*accounts.Account)) error {
 	a, err := m.byID(id)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package accounts holds the rules about who may log in. It knows neither the
-// web nor the disk.
+// Package accounts holds the rules for accounts, names, passwords and login
+// throttling. It is independent of HTTP and of the storage engine.
 package accounts
 
 import (
@@ -10,27 +10,27 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// MaxName is the longest name, in code points.
+// MaxName is the maximum length of a name in code points.
 const MaxName = 64
 
-// maxFolded is the longest folded name, in bytes. Normalisation may lengthen a
-// name: one U+FDFA becomes 18 code points.
+// maxFolded is the maximum length of a folded name in bytes. Folding may
+// lengthen a name: the single code point U+FDFA becomes 18.
 const maxFolded = 4 * MaxName * utf8.UTFMax
 
-// Name is what an account is called: shown as typed, compared folded. Only
-// ParseName makes one from text; StoredName is for stores.
+// Name is the name of an account: shown as typed, compared in its folded form.
+// ParseName makes a Name from input, StoredName from stored data.
 type Name struct {
 	typed  string
 	folded string
 }
 
-// ParseName checks a name that somebody typed, after trimming the space around
-// it. It must have 1 to 64 code points and pass the PRECIS profile Nickname
-// (RFC 8266), which refuses control characters, invisible characters and those
-// that turn the direction of text. The error is an *Error of kind Invalid.
+// ParseName trims spaces around the input and checks it. A name has 1 to 64
+// code points and conforms to the PRECIS profile Nickname (RFC 8266), which
+// rejects control characters, invisible characters and bidirectional overrides.
+// The error is an *Error of kind Invalid.
 func ParseName(typed string) (Name, error) {
-	// Counting first keeps the costly steps below away from long input. The
-	// bytes are checked before the code points for the same reason.
+	// Check the length first, in bytes and then in code points: the checks below
+	// are expensive for long input.
 	if len(typed) > 16*MaxName {
 		return Name{}, errNameLong
 	}
@@ -51,22 +51,21 @@ func ParseName(typed string) (Name, error) {
 	if err != nil {
 		return Name{}, errNameCharacter
 	}
-	// The folded form is a key on disk and stays small, see maxFolded.
+	// The folded form is a key in the store, so its length is limited.
 	if utf8.RuneCountInString(folded) > 4*MaxName {
 		return Name{}, errNameLong
 	}
 	return Name{typed: typed, folded: folded}, nil
 }
 
-// StoredName is for a store that reads back what it was given: it rebuilds the
-// name from its two forms and checks nothing.
+// StoredName rebuilds a Name from the two forms in a store. It checks nothing.
 func StoredName(typed, folded string) Name { return Name{typed: typed, folded: folded} }
 
 // String returns the name as typed.
 func (n Name) String() string { return n.typed }
 
-// Folded returns the form in which names are compared: two names are one if
-// their folded forms are equal (RFC 8266, section 2.4).
+// Folded returns the form in which names are compared: names are equal if their
+// folded forms are (RFC 8266, section 2.4).
 func (n Name) Folded() string { return n.folded }
 
 var (

@@ -55,7 +55,7 @@ func TestParseNameRefuses(t *testing.T) {
 		{"\xff", invalid},
 		{"Ann\xc3", invalid},
 		{"Ann\xc0\xaf", invalid},     // overlong
-		{"Ann\xed\xa0\x80", invalid}, // half a surrogate pair
+		{"Ann\xed\xa0\x80", invalid}, // half of a surrogate pair
 
 		{"Ann\x00", characters},
 		{"Ann\nLee", characters},
@@ -66,7 +66,7 @@ func TestParseNameRefuses(t *testing.T) {
 		{"Ann\u0085Lee", characters}, // next line
 		{"Ann\u2028Lee", characters}, // line separator
 		{"Ann\u2029Lee", characters},
-		{"Ann\u202eeeL", characters}, // turns the direction of text
+		{"Ann\u202eeeL", characters}, // right-to-left override
 		{"Ann\u2066Lee", characters},
 		{"Ann\u200fLee", characters},
 		{"\u200eAnn", characters},
@@ -81,7 +81,7 @@ func TestParseNameRefuses(t *testing.T) {
 		{"Ann\ue000", characters},     // private use
 		{"Ann\ufdd0", characters},     // noncharacter
 		{"Ann\u0378", characters},     // unassigned
-		{"\u3164", characters},        // blank, but no space
+		{"\u3164", characters},        // blank, but not a space
 		{"\u115f", characters},
 	} {
 		name, err := accounts.ParseName(test.typed)
@@ -100,7 +100,7 @@ func TestParseNameRefuses(t *testing.T) {
 	}
 }
 
-// Names that look alike or are typed in another way are one account's.
+// Names that differ only in case, width or composition are equal.
 func TestFolding(t *testing.T) {
 	for _, test := range []struct {
 		a, b string
@@ -122,7 +122,7 @@ func TestFolding(t *testing.T) {
 		{"ｶﾞ", "ガ", true},           // halfwidth
 		{"Ann", "Anne", false},      //
 		{"Ann", "An n", false},      //
-		{"Ann", "Аnn", false},       // Cyrillic: another letter, not another form
+		{"Ann", "Аnn", false},       // Cyrillic: a different letter
 		{"e", "é", false},           //
 		{"Ann", "Ann.", false},      //
 		{"straße", "strase", false}, //
@@ -141,8 +141,8 @@ func TestFolding(t *testing.T) {
 	}
 }
 
-// Whatever is typed, ParseName does not panic, and a name that it accepts obeys
-// every rule.
+// For any input, ParseName does not panic, and an accepted name obeys every
+// rule.
 func FuzzParseName(f *testing.F) {
 	for _, typed := range []string{
 		"", "Ann", " Ann  Lee ", "\xff", "Ann\n", "Ann\u202e", "👩\u200d🚀", "\ufdfa", "ﬁ", "İ", "ẞ", "ΑΣ", "e\u0301", "\u1e9e\u0345", "⑴", "㍱", "K", "Ａ\u3000Ｂ",
@@ -180,7 +180,7 @@ func FuzzParseName(f *testing.F) {
 		}
 		// Otherwise one account could have two keys.
 		if utf8.RuneCountInString(folded) > accounts.MaxName {
-			return // it is no name itself
+			return // not a valid name
 		}
 		again, err = accounts.ParseName(folded)
 		if err != nil || again.Folded() != folded {

@@ -10,21 +10,21 @@ import (
 // Lengths of a password in code points, after normalisation (NIST 800-63B-4
 // section 3.1.1.2, ASVS 5.0 6.2.1 and 6.2.9).
 const (
-	MinPassword       = 15  // where the password stands alone, the default
-	LowestMinPassword = 8   // the least that Settings may ask for
-	MaxPassword       = 128 // the most, so that checking it stays cheap
+	MinPassword       = 15  // default minimum, for a password without a second factor
+	LowestMinPassword = 8   // lower bound of Settings.MinPassword
+	MaxPassword       = 128 // maximum, to bound the cost of a check
 	maxPasswordTyped  = 16 * MaxPassword
 )
 
-// passwords holds the rules for a password that is chosen. There are none about
-// which kinds of characters it has (ASVS 6.2.5).
+// passwords checks new passwords. No rule demands certain kinds of characters
+// (ASVS 6.2.5).
 type passwords struct {
 	min   int
 	title string
 }
 
-// check returns the password as it is hashed, or an *Error of kind Invalid that
-// says what to do about it.
+// check returns the normalised password, or an *Error of kind Invalid whose
+// message says what to change.
 func (p passwords) check(typed string, name Name) (string, error) {
 	password, err := normalise(typed)
 	if err != nil {
@@ -33,27 +33,27 @@ func (p passwords) check(typed string, name Name) (string, error) {
 	if utf8.RuneCountInString(password) < p.min {
 		return "", invalid(fmt.Sprintf("The password is too short: %d characters at least.", p.min))
 	}
-	// ASVS 6.2.4, 6.2.11, 6.2.12. What is left without the words of the context
-	// must withstand as much by itself.
-	letters := plain(password)
-	if !withstands(letters, enough(p.min)) {
+	// ASVS 6.2.4, 6.2.11, 6.2.12. The password must also be strong enough without
+	// the words of the account's name and of the site's title.
+	letters := toASCII(password)
+	if !strongEnough(letters, requiredGuesses(p.min)) {
 		return "", errPasswordGuessable
 	}
-	if !withstands(without(letters, contextWords(name.Folded(), p.title)), enough(p.min)) {
+	if !strongEnough(removeWords(letters, contextWords(name.Folded(), p.title)), requiredGuesses(p.min)) {
 		return "", errPasswordContext
 	}
 	return password, nil
 }
 
-// normalise applies the PRECIS profile OpaqueString (RFC 8265): spaces of every
-// kind become one kind, composed and decomposed letters become the same, and
-// nothing else changes, so that a password fits on every keyboard it is typed
-// on. It refuses control characters. The error is an *Error of kind Invalid.
+// normalise applies the PRECIS profile OpaqueString (RFC 8265): all kinds of
+// spaces become U+0020, and text is composed (NFC). Nothing else changes, so a
+// password typed on different keyboards compares equal. Control characters are
+// rejected. The error is an *Error of kind Invalid.
 func normalise(typed string) (string, error) {
 	if typed == "" {
 		return "", invalid("Please type a password.")
 	}
-	// The bytes come first: normalising costs something for each.
+	// Check the length in bytes first: normalisation is expensive for long input.
 	if len(typed) > maxPasswordTyped {
 		return "", errPasswordLong
 	}

@@ -12,19 +12,19 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Cost is what one argon2id hash takes (RFC 9106).
+// Cost holds the parameters of argon2id (RFC 9106).
 type Cost struct {
 	Memory uint32 // KiB
 	Passes uint32
 	Lanes  uint8
 }
 
-// DefaultCost returns 19 MiB, two passes, one lane: the least that OWASP's
-// Password Storage Cheat Sheet and ASVS 5.0 appendix C allow.
+// DefaultCost returns 19 MiB, two passes and one lane, the minimum of OWASP's
+// Password Storage Cheat Sheet and of ASVS 5.0 appendix C.
 func DefaultCost() Cost { return Cost{Memory: 19 * 1024, Passes: 2, Lanes: 1} }
 
-// Bounds of what is accepted, so that a corrupt or hostile hash on file cannot
-// cost more than 128 MiB and a few seconds.
+// Upper bounds for the cost of a stored hash, so that a corrupt or hostile one
+// takes at most 128 MiB and a few seconds.
 const (
 	maxMemory = 128 * 1024 // KiB
 	maxPasses = 10
@@ -40,16 +40,15 @@ func (c Cost) valid() bool {
 		c.Memory >= 8*uint32(c.Lanes) && c.Memory <= maxMemory
 }
 
-// phc is a password hash in the PHC string format,
-// $argon2id$v=19$m=19456,t=2,p=1$SALT$TAG
-// (github.com/P-H-C/phc-string-format).
+// phc is a password hash in PHC string format,
+// $argon2id$v=19$m=19456,t=2,p=1$SALT$TAG (github.com/P-H-C/phc-string-format).
 type phc struct {
 	cost Cost
 	salt [saltSize]byte
 	tag  [tagSize]byte
 }
 
-// newPHC hashes a password that has been normalised. It allocates cost.Memory.
+// newPHC hashes a normalised password. It allocates cost.Memory.
 func newPHC(password string, cost Cost) phc {
 	h := phc{cost: cost}
 	rand.Read(h.salt[:])
@@ -57,8 +56,8 @@ func newPHC(password string, cost Cost) phc {
 	return h
 }
 
-// dummyPHC returns a hash that no password fits. Checking against it takes as
-// long as against any other of that cost.
+// dummyPHC returns a hash that no password matches. Verifying against it takes
+// as long as against a real hash of the same cost.
 func dummyPHC(cost Cost) phc {
 	h := phc{cost: cost}
 	rand.Read(h.salt[:])
@@ -70,14 +69,14 @@ func (h phc) derive(password string) []byte {
 	return argon2.IDKey([]byte(password), h.salt[:], h.cost.Passes, h.cost.Memory, h.cost.Lanes, tagSize)
 }
 
-// fits says whether the password is the one that was hashed, in a time that
-// does not depend on where the two differ.
-func (h phc) fits(password string) bool {
+// matches reports whether the password is the hashed one. The comparison takes
+// constant time.
+func (h phc) matches(password string) bool {
 	return subtle.ConstantTimeCompare(h.derive(password), h.tag[:]) == 1
 }
 
-// below says whether a hash of that cost would be stronger.
-func (h phc) below(cost Cost) bool {
+// weakerThan reports whether a hash at this cost would be stronger.
+func (h phc) weakerThan(cost Cost) bool {
 	return h.cost.Memory < cost.Memory || h.cost.Passes < cost.Passes
 }
 
@@ -87,7 +86,7 @@ func (h phc) String() string {
 		phcBase64.EncodeToString(h.salt[:]), phcBase64.EncodeToString(h.tag[:]))
 }
 
-// parsePHC reads what String wrote, and nothing else.
+// parsePHC parses a hash exactly as String formats it.
 func parsePHC(s string) (phc, error) {
 	var h phc
 	parts := strings.Split(s, "$")
@@ -99,7 +98,7 @@ func parsePHC(s string) (phc, error) {
 	if !ok || !h.cost.valid() {
 		return phc{}, errPHC
 	}
-	// The lengths come first: Decode writes into arrays of these sizes.
+	// Check the lengths first: Decode writes into fixed-size arrays.
 	if len(parts[4]) != phcBase64.EncodedLen(saltSize) || len(parts[5]) != phcBase64.EncodedLen(tagSize) {
 		return phc{}, errPHC
 	}
@@ -109,7 +108,7 @@ func parsePHC(s string) (phc, error) {
 	if _, err := phcBase64.Decode(h.tag[:], []byte(parts[5])); err != nil {
 		return phc{}, errPHC
 	}
-	// One hash has one spelling: no sign, no leading zero, no line break.
+	// Accept only the canonical spelling: no sign, no leading zero, no line break.
 	if h.String() != s {
 		return phc{}, errPHC
 	}

@@ -19,37 +19,37 @@ func TestPHC(t *testing.T) {
 	if err != nil || read != h {
 		t.Fatalf("parsePHC(%s): %v, %v", h, read, err)
 	}
-	if !read.fits("correct horse") {
+	if !read.matches("correct horse") {
 		t.Error("the password does not fit")
 	}
-	// ASVS 6.2.8: compared as it is, to the last character and its case.
+	// ASVS 6.2.8: the whole password is compared, case-sensitively.
 	for _, wrong := range []string{"", "correct hors", "correct horsf", "Correct horse", "correct horse ", "correct horse\x00"} {
-		if read.fits(wrong) {
+		if read.matches(wrong) {
 			t.Errorf("%q fits", wrong)
 		}
 	}
 	if got := DefaultCost(); got.Memory < 19*1024 || got.Passes < 2 || got.Lanes != 1 {
 		t.Errorf("DefaultCost %+v is below ASVS appendix C", got)
 	}
-	if dummyPHC(smallCost).fits("") {
+	if dummyPHC(smallCost).matches("") {
 		t.Error("a password fits the dummy")
 	}
 }
 
 // ASVS 11.2.2.
-func TestPHCBelow(t *testing.T) {
+func TestPHCWeakerThan(t *testing.T) {
 	h := phc{cost: Cost{Memory: 100, Passes: 2, Lanes: 1}}
 	for cost, want := range map[Cost]bool{
 		{100, 2, 1}: false, {99, 1, 1}: false, {101, 2, 1}: true, {100, 3, 1}: true, {101, 1, 1}: true,
 	} {
-		if got := h.below(cost); got != want {
+		if got := h.weakerThan(cost); got != want {
 			t.Errorf("below %+v: %t, want %t", cost, got, want)
 		}
 	}
 }
 
-// ASVS 11.2.5: fails closed. ASVS 1.4.2: a number that does not fit is refused,
-// and not cut to one that does.
+// ASVS 11.2.5: a malformed hash matches nothing. ASVS 1.4.2: a number out of
+// range is rejected, not truncated.
 func TestParsePHCRefuses(t *testing.T) {
 	if _, err := parsePHC(goodPHC); err != nil {
 		t.Fatal(err)

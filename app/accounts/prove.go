@@ -7,83 +7,86 @@ import (
 	"net/netip"
 )
 
-// Prove checks the password of somebody who is logged in, before a step that
-// matters (ASVS 7.5.1). Its refusals are Wrong, TooMany, Busy and ErrNotFound.
+// Prove checks the password of an account that is logged in, before a critical
+// step (ASVS 7.5.1). It returns ErrNotFound or an *Error of kind Wrong, TooMany
+// or Busy.
 //
-// With Settings.Dev an account without a password is proved by none.
-func (s *Accounts) Prove(ctx context.Context, id ID, password string, from netip.Addr) error {
-	_, err := s.proved(ctx, id, password, from)
+// With Settings.Dev, the empty password is right for an account without a
+// password.
+func (a *Accounts) Prove(ctx context.Context, id ID, password string, from netip.Addr) error {
+	_, err := a.proved(ctx, id, password, from)
 	return err
 }
 
-func (s *Accounts) proved(ctx context.Context, id ID, password string, from netip.Addr) (Account, error) {
-	a, err := s.store.ByID(ctx, id)
+func (a *Accounts) proved(ctx context.Context, id ID, password string, from netip.Addr) (Account, error) {
+	account, err := a.store.ByID(ctx, id)
 	if err != nil {
 		return Account{}, fmt.Errorf("accounts: prove: %w", err)
 	}
-	if s.dev && a.Hash == "" && password == "" && !a.Disabled {
-		return a, nil
+	if a.dev && account.Hash == "" && password == "" && !account.Disabled {
+		return account, nil
 	}
-	try, err := s.throttle.prove(id, from)
+	try, err := a.throttle.prove(id, from)
 	if err != nil {
 		return Account{}, err
 	}
-	proved, _, err := s.prove(ctx, a, password)
+	proved, _, err := a.verifyPassword(ctx, account, password)
 	if err != nil {
 		try.undo()
 		return Account{}, err
 	}
 	if !proved {
-		return Account{}, errWrongProof
+		return Account{}, errWrongPassword
 	}
-	try.passed()
-	return a, nil
+	try.succeeded()
+	return account, nil
 }
 
-// ChangePassword puts another password in the place of the old one (ASVS 6.2.3)
-// and ends all sessions of the account; the one who asked begins a new one. It
-// returns the account as it is now. Its refusals are those of Prove, and Invalid
-// for the new password.
-func (s *Accounts) ChangePassword(ctx context.Context, id ID, old, chosen string, from netip.Addr) (Account, error) {
-	a, err := s.store.ByID(ctx, id)
+// ChangePassword replaces the password (ASVS 6.2.3) and ends all sessions of
+// the account. The caller begins a new session for the browser that made the
+// request. It returns the updated account. Errors are those of Prove, and an
+// *Error of kind Invalid for the new password.
+func (a *Accounts) ChangePassword(ctx context.Context, id ID, old, chosen string, from netip.Addr) (Account, error) {
+	account, err := a.store.ByID(ctx, id)
 	if err != nil {
 		return Account{}, fmt.Errorf("accounts: change password: %w", err)
 	}
-	password, err := s.checkPassword(ctx, chosen, a.Name)
+	password, err := a.checkPassword(ctx, chosen, account.Name)
 	if err != nil {
 		return Account{}, err
 	}
-	if a, err = s.proved(ctx, id, old, from); err != nil {
+	if account, err = a.proved(ctx, id, old, from); err != nil {
 		return Account{}, err
 	}
-	// Only now: to others it would tell that they have guessed right.
+	// Compare only after the check of the old password: earlier, this message
+	// would confirm a correct guess.
 	if same, err := normalise(old); err == nil && same == password {
 		return Account{}, invalid("The new password is the old one. Please take another.")
 	}
-	hash, err := s.hash(ctx, password)
+	hash, err := a.hash(ctx, password)
 	if err != nil {
 		return Account{}, err
 	}
-	a, err = s.store.SetPassword(ctx, a, hash, s.now())
+	account, err = a.store.SetPassword(ctx, account, hash, a.now())
 	switch {
-	case errors.Is(err, ErrChanged): // by another browser, since: the old one no longer fits
-		return Account{}, errWrongProof
+	case errors.Is(err, ErrChanged): // by a concurrent request: the old password is no longer valid
+		return Account{}, errWrongPassword
 	case err != nil:
 		return Account{}, fmt.Errorf("accounts: change password: %w", err)
 	}
-	return a, nil
+	return account, nil
 }
 
-func (s *Accounts) hash(ctx context.Context, password string) (hash string, err error) {
-	err = s.hashing.do(ctx, func() { hash = newPHC(password, s.cost).String() })
+func (a *Accounts) hash(ctx context.Context, password string) (hash string, err error) {
+	err = a.hashing.do(ctx, func() { hash = newPHC(password, a.cost).String() })
 	return hash, err
 }
 
-// Delete removes the account and everything it owns, if the password fits. Its
-// refusals are those of Prove, and ErrLastAdmin.
-func (s *Accounts) Delete(ctx context.Context, id ID, password string, from netip.Addr) error {
-	if _, err := s.proved(ctx, id, password, from); err != nil {
+// Delete checks the password and deletes the account with everything it owns.
+// Errors are those of Prove, and ErrLastAdmin.
+func (a *Accounts) Delete(ctx context.Context, id ID, password string, from netip.Addr) error {
+	if _, err := a.proved(ctx, id, password, from); err != nil {
 		return err
 	}
-	return s.Remove(ctx, id)
+	return a.Remove(ctx, id)
 }

@@ -17,8 +17,8 @@ func TestChangePassword(t *testing.T) {
 		kind        accounts.Kind
 		message     string
 	}{
-		{"wrong", another, accounts.Wrong, wrongProof},
-		{"", another, accounts.Wrong, wrongProof},
+		{"wrong", another, accounts.Wrong, wrongPassword},
+		{"", another, accounts.Wrong, wrongPassword},
 		{good, "", accounts.Invalid, "Please type a password."},
 		{good, "short", accounts.Invalid, "The password is too short: 15 characters at least."},
 		{good, good, accounts.Invalid, "The new password is the old one. Please take another."},
@@ -46,7 +46,7 @@ func TestChangePassword(t *testing.T) {
 	}
 }
 
-// Guessing inside a session is slowed as well, and apart from logins.
+// Re-authentication is throttled, separately from logins.
 func TestProveThrottled(t *testing.T) {
 	s, store, now := open(t)
 	a := signUp(t, s, "alice")
@@ -63,7 +63,7 @@ func TestProveThrottled(t *testing.T) {
 		case 2:
 			err = s.Delete(t.Context(), a.ID, "wrong", home)
 		}
-		refused(t, "failures of logins do not count", err, accounts.Wrong, wrongProof)
+		refused(t, "failures of logins do not count", err, accounts.Wrong, wrongPassword)
 	}
 	const wait = "Too many tries. Please wait 15 seconds."
 	refused(t, "prove", s.Prove(t.Context(), a.ID, good, home), accounts.TooMany, wait)
@@ -82,11 +82,11 @@ func TestProveThrottled(t *testing.T) {
 	}
 }
 
-// A disabled account proves nothing, though its session should be gone.
+// A disabled account cannot re-authenticate, even if a session is left.
 func TestProveDisabled(t *testing.T) {
 	s, store, _ := open(t)
 	a := signUp(t, s, "alice")
 	a.Disabled = true
 	store.accounts[a.ID] = a
-	refused(t, "prove", s.Prove(t.Context(), a.ID, good, home), accounts.Wrong, wrongProof)
+	refused(t, "prove", s.Prove(t.Context(), a.ID, good, home), accounts.Wrong, wrongPassword)
 }

@@ -9,53 +9,54 @@ import (
 	"time"
 )
 
-// ResetFor is how long the secret of a reset may be used.
+// ResetFor is how long the secret of a reset is valid.
 const ResetFor = time.Hour
 
-// StartReset returns a secret that lets its bearer choose the account's password
-// once, within ResetFor. A former secret no longer works. The store keeps only
-// its SHA-256: 256 random bits need no slow hash. The account's password, if it
-// has one, works until then (ASVS 6.4.1, 6.4.6). The refusal is ErrNotFound.
-func (s *Accounts) StartReset(ctx context.Context, id ID) (secret string, err error) {
+// StartReset returns a secret that may set the account's password once, within
+// ResetFor. An earlier secret becomes invalid. The present password stays valid
+// until the reset (ASVS 6.4.1, 6.4.6). The store keeps only the secret's
+// SHA-256: 256 random bits need no slow hash. It returns ErrNotFound if there
+// is no such account.
+func (a *Accounts) StartReset(ctx context.Context, id ID) (secret string, err error) {
 	var random [32]byte
 	rand.Read(random[:])
 	secret = base64.RawURLEncoding.EncodeToString(random[:])
-	if err := s.store.StartReset(ctx, id, sha256.Sum256([]byte(secret)), s.now().Add(ResetFor)); err != nil {
+	if err := a.store.StartReset(ctx, id, sha256.Sum256([]byte(secret)), a.now().Add(ResetFor)); err != nil {
 		return "", fmt.Errorf("accounts: start reset: %w", err)
 	}
 	return secret, nil
 }
 
-// CheckReset returns the account whose password the secret may set, or ErrReset.
-// It uses nothing up.
-func (s *Accounts) CheckReset(ctx context.Context, secret string) (Account, error) {
-	a, err := s.store.ByReset(ctx, sha256.Sum256([]byte(secret)), s.now())
+// CheckReset returns the account whose password the secret may set, or
+// ErrReset. The secret stays valid.
+func (a *Accounts) CheckReset(ctx context.Context, secret string) (Account, error) {
+	account, err := a.store.ByReset(ctx, sha256.Sum256([]byte(secret)), a.now())
 	if err != nil {
 		return Account{}, fmt.Errorf("accounts: check reset: %w", err)
 	}
-	return a, nil
+	return account, nil
 }
 
-// Reset sets the password of the account, uses the secret up, and ends all
-// sessions of the account. A password that is refused leaves the secret as it
-// was. It returns the account as it is now, which may be logged in at once. The
-// refusals are ErrReset, Invalid for the password, and Busy.
-func (s *Accounts) Reset(ctx context.Context, secret, chosen string) (Account, error) {
-	a, err := s.CheckReset(ctx, secret) // before the costly work
+// Reset sets the account's password, invalidates the secret and ends all
+// sessions of the account. It returns the updated account, which the caller may
+// log in. The secret stays valid if the password is rejected. Errors are
+// ErrReset and an *Error of kind Invalid, for the password, or Busy.
+func (a *Accounts) Reset(ctx context.Context, secret, chosen string) (Account, error) {
+	account, err := a.CheckReset(ctx, secret) // before the expensive hash
 	if err != nil {
 		return Account{}, err
 	}
-	password, err := s.checkPassword(ctx, chosen, a.Name)
+	password, err := a.checkPassword(ctx, chosen, account.Name)
 	if err != nil {
 		return Account{}, err
 	}
-	hash, err := s.hash(ctx, password)
+	hash, err := a.hash(ctx, password)
 	if err != nil {
 		return Account{}, err
 	}
-	a, err = s.store.Reset(ctx, sha256.Sum256([]byte(secret)), hash, s.now())
+	account, err = a.store.Reset(ctx, sha256.Sum256([]byte(secret)), hash, a.now())
 	if err != nil {
 		return Account{}, fmt.Errorf("accounts: reset: %w", err)
 	}
-	return a, nil
+	return account, nil
 }

@@ -7,47 +7,47 @@ import (
 	"net/netip"
 )
 
-// SignUp makes an account for a visitor. Of two at once with one name, one gets
-// ErrTaken. The others of its refusals are Invalid for name or password, TooMany
-// for the address network, which tells at most a few names an hour that are
-// taken, and Busy.
-func (s *Accounts) SignUp(ctx context.Context, name, password string, from netip.Addr) (Account, error) {
+// SignUp creates an account for a visitor. It returns ErrTaken or an *Error of
+// kind Invalid (name or password), TooMany (for the address network) or Busy.
+// ErrTaken reveals that a name exists; the limit bounds that to a few names an
+// hour.
+func (a *Accounts) SignUp(ctx context.Context, name, password string, from netip.Addr) (Account, error) {
 	n, err := ParseName(name)
 	if err != nil {
 		return Account{}, err
 	}
-	chosen, err := s.checkPassword(ctx, password, n)
+	chosen, err := a.checkPassword(ctx, password, n)
 	if err != nil {
 		return Account{}, err
 	}
-	try, err := s.throttle.signUp(from)
+	try, err := a.throttle.signUp(from)
 	if err != nil {
 		return Account{}, err
 	}
-	// Create decides; asking first saves the hash.
-	if _, err := s.store.ByName(ctx, n.Folded()); err == nil {
+	// Create makes the final decision. This lookup only avoids a useless hash.
+	if _, err := a.store.ByName(ctx, n.Folded()); err == nil {
 		return Account{}, ErrTaken
 	} else if !errors.Is(err, ErrNotFound) {
 		try.undo()
 		return Account{}, fmt.Errorf("accounts: sign up: %w", err)
 	}
-	a := s.newAccount(n)
-	if err := s.hashing.do(ctx, func() { a.Hash = newPHC(chosen, s.cost).String() }); err != nil {
+	account := a.newAccount(n)
+	if err := a.hashing.do(ctx, func() { account.Hash = newPHC(chosen, a.cost).String() }); err != nil {
 		try.undo()
 		return Account{}, err
 	}
-	a.PasswordChanged, a.PasswordVersion, a.LastLogin = a.Created, firstPassword, a.Created
-	if err := s.store.Create(ctx, a); err != nil {
+	account.PasswordChanged, account.PasswordVersion, account.LastLogin = account.Created, firstPassword, account.Created
+	if err := a.store.Create(ctx, account); err != nil {
 		return Account{}, fmt.Errorf("accounts: sign up: %w", err)
 	}
-	return a, nil
+	return account, nil
 }
 
-// firstPassword is the PasswordVersion of an account that is made with a password.
-// Without one it has 0.
+// firstPassword is the PasswordVersion of an account created with a password.
+// Without a password it is 0.
 const firstPassword = 1
 
-// newAccount returns an account without a password.
-func (s *Accounts) newAccount(n Name) Account {
-	return Account{ID: NewID(), Name: n, Created: s.now()}
+// newAccount returns a new account without a password. It is not stored yet.
+func (a *Accounts) newAccount(n Name) Account {
+	return Account{ID: NewID(), Name: n, Created: a.now()}
 }

@@ -16,14 +16,15 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// hostile is what no name can be: invalid UTF-8, NUL, control characters, nothing,
-// too much of anything.
+// hostile are inputs that are not valid names: invalid UTF-8, NUL, control
+// characters, empty, too long.
 var hostile = []string{
 	"", " ", "\x00", "alice\x00", "\x00alice", "a\xff", "\xff\xfe", "\xed\xa0\x80", "a\nb", "\x1b[31m", "\u202ealice",
 	strings.Repeat("x", 65), strings.Repeat("x", 60_000), strings.Repeat("\x00", 5000), strings.Repeat("\xff", 5000), strings.Repeat("é", 600)[1:],
 }
 
-// open checks what its store is given, so these tests need only ask.
+// open wraps the store in storetest.Strict, which checks what the store
+// receives.
 
 func TestWhatIsNoNameReachesNoStore(t *testing.T) {
 	s, kept, _ := open(t)
@@ -55,11 +56,11 @@ func TestWhatIsNoNameReachesNoStore(t *testing.T) {
 	}
 }
 
-// What is no name is held back like a name, each text by its own failures.
-func TestWhatIsNoNameIsThrottledApart(t *testing.T) {
+// Inputs that are not valid names are throttled like names, each on its own.
+func TestInvalidNameThrottled(t *testing.T) {
 	s, _, _ := open(t)
-	// They differ only where a careless bound would cut them off, or in what a
-	// careless replacement would make equal.
+	// They differ only after the point where a naive length limit would cut them,
+	// or in a character that a naive cleanup would remove.
 	long := strings.Repeat("x", 60_000)
 	for _, pair := range [][2]string{{long + "a", long + "b"}, {"a\xff", "a\xfe"}, {"a\x00", "a\uFFFD\x00"}, {"\x00", "\x00\x00"}} {
 		for range 5 {
@@ -76,7 +77,8 @@ func TestWhatIsNoNameIsThrottledApart(t *testing.T) {
 	}
 }
 
-// Each new password has the next version. An account without one has 0.
+// Each new password increments the version. An account without a password has
+// version 0.
 func TestPasswordVersions(t *testing.T) {
 	s, kept, now := open(t, func(s *accounts.Settings) { s.Dev = true })
 	signed := signUp(t, s, "alice")
@@ -96,42 +98,42 @@ func TestPasswordVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustHave := func(a accounts.Account, want uint64) {
+	hasVersion := func(a accounts.Account, want uint64) {
 		t.Helper()
 		if on := kept.accounts[a.ID].PasswordVersion; a.PasswordVersion != want || on != want {
 			t.Errorf("%s has version %d, on file %d, want %d", a, a.PasswordVersion, on, want)
 		}
 	}
-	mustHave(signed, 1)
-	mustHave(typed, 1)
-	mustHave(linked, 0)
-	mustHave(added, 0)
-	mustHave(dev, 0)
+	hasVersion(signed, 1)
+	hasVersion(typed, 1)
+	hasVersion(linked, 0)
+	hasVersion(added, 0)
+	hasVersion(dev, 0)
 	if linked, err = s.Reset(t.Context(), secret, good); err != nil {
 		t.Fatal(err)
 	}
-	mustHave(linked, 1)
-	now.Add(-time.Hour) // a clock that is set back
+	hasVersion(linked, 1)
+	now.Add(-time.Hour) // the clock is set back
 	if signed, err = s.ChangePassword(t.Context(), signed.ID, good, another, home); err != nil {
 		t.Fatal(err)
 	}
-	mustHave(signed, 2)
+	hasVersion(signed, 2)
 	if signed, err = logIn(t, s, "alice", another); err != nil {
 		t.Fatal(err)
 	}
-	mustHave(signed, 2) // a login is no new password
+	hasVersion(signed, 2) // a login is not a new password
 }
 
-// A file from before PasswordVersion has the nanoseconds of PasswordChanged in its
-// place, so that browsers stay known.
-func TestKnownFromBefore(t *testing.T) {
+// In accounts of format 1, PasswordVersion is PasswordChanged in nanoseconds,
+// so that browsers stay known after the upgrade.
+func TestKnownFormat1(t *testing.T) {
 	s, kept, now := open(t)
 	a := signUp(t, s, "alice")
 	changed := time.Date(2025, 11, 24, 12, 0, 0, 987654321, time.UTC)
 	a.PasswordVersion = uint64(changed.UnixNano())
 	kept.accounts[a.ID] = a
 
-	// As Known made it then.
+	// The cookie as earlier versions made it.
 	issued := now.Now().Add(-24 * time.Hour)
 	cookie := binary.BigEndian.AppendUint64(nil, uint64(issued.UnixNano()))
 	mac := hmac.New(sha256.New, kept.key[:])
@@ -162,8 +164,8 @@ func TestKnownFromBefore(t *testing.T) {
 	}
 }
 
-// Faults that any engine may have stay what they are, and are no refusals.
-func TestFaultsOfAnyEngine(t *testing.T) {
+// Internal failures of a store stay recognisable and are not shown to visitors.
+func TestStoreFailures(t *testing.T) {
 	for _, fault := range []error{store.ErrBusy, store.ErrFull, store.ErrDamaged, context.DeadlineExceeded} {
 		s, kept, _ := open(t)
 		signUp(t, s, "alice")
@@ -175,7 +177,7 @@ func TestFaultsOfAnyEngine(t *testing.T) {
 				t.Errorf("%s with %v: %v", what, fault, err)
 			}
 		}
-		// Nobody learned anything, so nobody is held.
+		// The failed attempts revealed nothing, so they do not count.
 		kept.fault = nil
 		if _, err := logIn(t, s, "alice", good); err != nil {
 			t.Errorf("after %v: %v", fault, err)
@@ -183,7 +185,8 @@ func TestFaultsOfAnyEngine(t *testing.T) {
 	}
 }
 
-// A context that has ended does nothing, and is no refusal.
+// With a context that has ended, nothing is done and the error is not an
+// *Error.
 func TestEndedContext(t *testing.T) {
 	s, kept, _ := open(t)
 	a := signUp(t, s, "alice")

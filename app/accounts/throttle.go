@@ -8,36 +8,36 @@ import (
 	"time"
 )
 
-// The rules by which guessing is slowed. Those for a name give NIST 800-63B-4
-// (section 3.2.2: at most 100 failures in a row) without its lock, which anybody
-// could turn against anybody: some 50 failures are possible in the first day, 24
-// in each later one, and after the hundredth one a day. That holds for names
-// that exist and for those that do not.
+// The throttling rules. Those for a name give the protection of NIST 800-63B-4,
+// section 3.2.2 (at most 100 failures in a row), without locking accounts,
+// because anybody could lock anybody else's. An attacker gets about 50 attempts
+// on the first day, 24 on each later day, and one a day after the hundredth.
+// The rules are the same for names that do not exist.
 const day = 24 * time.Hour
 
-func pairRule() rule { // a name from one address network
-	return rule{free: 4, first: 15 * time.Second, most: time.Hour, limit: 100, final: day, forget: 2 * day, max: 32_768}
+func pairRule() rule { // one name from one address network
+	return rule{free: 4, firstWait: 15 * time.Second, maxWait: time.Hour, limit: 100, finalWait: day, expiry: 2 * day, maxKeys: 32_768}
 }
 
-func nameRule() rule { // a name from anywhere, except browsers that are known
-	return rule{free: 19, first: 15 * time.Second, most: time.Hour, limit: 100, final: day, forget: 7 * day, max: 32_768}
+func nameRule() rule { // one name from anywhere, except known browsers
+	return rule{free: 19, firstWait: 15 * time.Second, maxWait: time.Hour, limit: 100, finalWait: day, expiry: 7 * day, maxKeys: 32_768}
 }
 
-func knownRule() rule { // one browser that has logged in as that name
-	return rule{free: 4, first: 15 * time.Second, most: time.Hour, limit: 100, final: day, forget: 7 * day, max: 8_192}
+func knownRule() rule { // one name from one known browser
+	return rule{free: 4, firstWait: 15 * time.Second, maxWait: time.Hour, limit: 100, finalWait: day, expiry: 7 * day, maxKeys: 8_192}
 }
 
-func networkRule() rule { // an address network: 50 failures, then one every two minutes
-	return rule{free: 49, first: 2 * time.Minute, most: 2 * time.Minute, regain: 2 * time.Minute, forget: 2 * time.Hour, max: 8_192}
+func networkRule() rule { // one address network: 50 failures, then one every two minutes
+	return rule{free: 49, firstWait: 2 * time.Minute, maxWait: 2 * time.Minute, forgive: 2 * time.Minute, expiry: 2 * time.Hour, maxKeys: 8_192}
 }
 
-func signUpRule(anHour int) rule { // sign-ups from an address network
+func signUpRule(anHour int) rule { // sign-ups from one address network
 	each := time.Hour / time.Duration(anHour)
-	return rule{free: anHour - 1, first: each, most: each, regain: each, forget: 2 * time.Hour, max: 8_192}
+	return rule{free: anHour - 1, firstWait: each, maxWait: each, forgive: each, expiry: 2 * time.Hour, maxKeys: 8_192}
 }
 
-// throttle slows guessing. What it knows is in memory, some 16 MiB at most, and
-// a restart forgets it: whoever can restart the server needs no guessing.
+// throttle slows down password guessing. Its counters are in memory, at most
+// about 16 MiB, and a restart clears them.
 type throttle struct {
 	clock    func() time.Time
 	mu       sync.Mutex
@@ -59,8 +59,8 @@ func newThrottle(clock func() time.Time, signUpsAnHour int) *throttle {
 	}
 }
 
-// key is what tries are counted by: a hash, so that a long name costs no more
-// memory than a short one.
+// key identifies a counter. It is a hash, so that long names take no more
+// memory than short ones.
 type key [16]byte
 
 func newKey(parts ...string) key {
@@ -71,8 +71,8 @@ func newKey(parts ...string) key {
 	return key(h.Sum(nil))
 }
 
-// network returns the part of an address that one customer of a provider
-// commands: /24 of IPv4, /64 of IPv6.
+// network returns the network of an address that usually belongs to one
+// customer: its /24 in IPv4, its /64 in IPv6.
 func network(from netip.Addr) string {
 	from = from.Unmap()
 	size := 64
@@ -81,14 +81,14 @@ func network(from netip.Addr) string {
 	}
 	prefix, err := from.Prefix(size)
 	if err != nil {
-		return "none" // no address, as from a socket: all of these together
+		return "none" // no address, as from a Unix socket: they share one counter
 	}
 	return prefix.String()
 }
 
-// try is one try, counted under several keys before it is known how it ends, so
-// that guesses made at once do not all pass before the first is counted. It ends
-// as a failure unless passed or undo is called.
+// try is one attempt. It is counted under its keys before its outcome is known,
+// so that concurrent guesses cannot slip through. It counts as a failure unless
+// succeeded or undo is called.
 type try struct {
 	throttle *throttle
 	counts   []count
@@ -97,11 +97,12 @@ type try struct {
 type count struct {
 	in     *counters
 	key    key
-	clears bool // a success ends the row of failures
+	clears bool // a success resets the counter
 }
 
-// logIn begins a try to log in. known is empty, or tells apart the browser that
-// has logged in as that name before: it is held by its own failures alone.
+// logIn begins a login attempt. known is empty, or the cookie value of a
+// browser that is known for this name. A known browser is throttled only by its
+// own failures.
 func (t *throttle) logIn(folded string, from netip.Addr, known string) (try, error) {
 	if known != "" {
 		return t.begin(count{t.known, newKey("known", folded, known), true})
@@ -113,8 +114,9 @@ func (t *throttle) logIn(folded string, from netip.Addr, known string) (try, err
 	)
 }
 
-// prove begins a try to prove oneself inside a session. It is counted apart from
-// logins, so that failures there do not keep the owner from changing a password.
+// prove begins a re-authentication in a session. It is counted separately from
+// logins, so that failed logins do not stop the owner from changing the
+// password.
 func (t *throttle) prove(id ID, from netip.Addr) (try, error) {
 	return t.begin(
 		count{t.pairs, newKey("prove", id.String(), network(from)), true},
@@ -122,7 +124,7 @@ func (t *throttle) prove(id ID, from netip.Addr) (try, error) {
 	)
 }
 
-// signUp begins a sign-up. It counts however it ends.
+// signUp begins a sign-up. It counts whether it succeeds or not.
 func (t *throttle) signUp(from netip.Addr) (try, error) {
 	return t.begin(count{t.signUps, newKey("signup", network(from)), false})
 }
@@ -133,7 +135,7 @@ func (t *throttle) begin(counts ...count) (try, error) {
 	now := t.clock()
 	var wait time.Duration
 	for _, c := range counts {
-		wait = max(wait, c.in.held(c.key, now))
+		wait = max(wait, c.in.remaining(c.key, now))
 	}
 	if wait > 0 {
 		return try{}, tooMany(wait)
@@ -144,8 +146,8 @@ func (t *throttle) begin(counts ...count) (try, error) {
 	return try{throttle: t, counts: counts}, nil
 }
 
-// passed says that the try was none of the failures that are counted.
-func (t try) passed() {
+// succeeded records that the attempt was successful.
+func (t try) succeeded() {
 	t.throttle.mu.Lock()
 	defer t.throttle.mu.Unlock()
 	for _, c := range t.counts {
@@ -157,7 +159,7 @@ func (t try) passed() {
 	}
 }
 
-// undo says that the try was never made: whoever made it has learned nothing.
+// undo removes the attempt: an error stopped it before it revealed anything.
 func (t try) undo() {
 	t.throttle.mu.Lock()
 	defer t.throttle.mu.Unlock()
@@ -166,13 +168,13 @@ func (t try) undo() {
 	}
 }
 
-// tooMany rounds up, so that waiting as told is enough.
+// tooMany rounds the wait up to whole seconds.
 func tooMany(wait time.Duration) error {
 	seconds := (wait + time.Second - 1).Truncate(time.Second)
 	return &Error{Kind: TooMany, Message: "Too many tries. Please wait " + inWords(seconds) + ".", RetryAfter: seconds}
 }
 
-// inWords says a length of time, rounded up to its largest unit.
+// inWords formats a duration, rounded up to whole seconds, minutes or hours.
 func inWords(d time.Duration) string {
 	amount, unit := (d+time.Second-1)/time.Second, "second"
 	switch {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// fakeClock stands until it is moved.
+// fakeClock is a clock that the test moves.
 type fakeClock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -40,7 +40,7 @@ func testThrottle() (*throttle, *fakeClock) {
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// waitOf returns how long err says to wait; zero if it says nothing.
+// waitOf returns RetryAfter of err, or zero if err is nil.
 func waitOf(t *testing.T, err error) time.Duration {
 	t.Helper()
 	if err == nil {
@@ -53,7 +53,7 @@ func waitOf(t *testing.T, err error) time.Duration {
 	return refusal.RetryAfter
 }
 
-// fail makes a try that fails, and returns how long it was told to wait instead.
+// fail makes a failing attempt and returns the wait if it was throttled.
 func fail(t *testing.T, th *throttle, name, from, known string) time.Duration {
 	t.Helper()
 	_, err := th.logIn(name, addr(from), known)
@@ -72,7 +72,7 @@ func TestThrottlePair(t *testing.T) {
 		if wait := fail(t, th, "alice", "192.0.2.99", ""); wait != want {
 			t.Errorf("held for %v, want %v", wait, want)
 		}
-		clock.Add(want - 1) // tries while held do not lengthen the wait
+		clock.Add(want - 1) // attempts during the wait do not extend it
 		if wait := fail(t, th, "alice", "192.0.2.99", ""); wait != time.Second {
 			t.Errorf("held for %v at the end, want 1 s", wait)
 		}
@@ -81,7 +81,7 @@ func TestThrottlePair(t *testing.T) {
 			t.Errorf("held for %v after the wait", wait)
 		}
 	}
-	// Others are not affected.
+	// Other names and networks are not affected.
 	if wait := fail(t, th, "bob", "192.0.2.99", ""); wait != 0 {
 		t.Errorf("another name is held for %v", wait)
 	}
@@ -90,8 +90,8 @@ func TestThrottlePair(t *testing.T) {
 	}
 }
 
-// A success ends the row of failures; a try that was never made does not count.
-func TestThrottlePassed(t *testing.T) {
+// A success resets the counter; an attempt that is undone does not count.
+func TestThrottleSucceeded(t *testing.T) {
 	th, clock := testThrottle()
 	from := addr("192.0.2.1")
 	for range 10 {
@@ -111,13 +111,14 @@ func TestThrottlePassed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		try.passed()
+		try.succeeded()
 		// The failures still count for the network.
 		clock.Add(8 * time.Minute)
 	}
 }
 
-// ASVS 6.3.1, NIST 800-63B-4 3.2.2: whoever comes from everywhere is slowed too.
+// ASVS 6.3.1, NIST 800-63B-4 3.2.2: an attack from many networks is slowed,
+// too.
 func TestThrottleName(t *testing.T) {
 	th, clock := testThrottle()
 	failures, days := 0, []int{}
@@ -154,7 +155,7 @@ func TestThrottleKnown(t *testing.T) {
 			t.Errorf("try %d of a known browser is held for %v by the failures of others", i, wait)
 		}
 	}
-	// A stolen cookie gives no free guesses, wherever they come from.
+	// A stolen cookie is throttled, too, from any address.
 	if wait := fail(t, th, "alice", "203.0.113.1", "browser"); wait != 15*time.Second {
 		t.Errorf("held for %v, want 15 s", wait)
 	}
@@ -162,12 +163,12 @@ func TestThrottleKnown(t *testing.T) {
 		t.Errorf("another known browser is held for %v", wait)
 	}
 	clock.Add(15 * time.Second)
-	fail(t, th, "alice", "203.0.113.2", "") // a stranger's next wait is 30 s
+	fail(t, th, "alice", "203.0.113.2", "") // the next wait for other browsers is 30 s
 	try, err := th.logIn("alice", addr("192.0.2.1"), "browser")
 	if err != nil {
 		t.Fatal(err)
 	}
-	try.passed()
+	try.succeeded()
 	if wait := fail(t, th, "alice", "192.0.2.1", "browser"); wait != 0 {
 		t.Errorf("held for %v after a success", wait)
 	}
@@ -176,7 +177,7 @@ func TestThrottleKnown(t *testing.T) {
 	}
 }
 
-// ASVS 2.4.1: stuffing many names from one network is slowed.
+// ASVS 2.4.1: credential stuffing from one network is slowed.
 func TestThrottleNetwork(t *testing.T) {
 	for _, test := range []struct{ one, same, other string }{
 		{"192.0.2.1", "192.0.2.254", "192.0.3.1"},
@@ -213,16 +214,16 @@ func TestThrottleNetwork(t *testing.T) {
 			t.Errorf("%s: held for %v after two quiet hours", test.one, wait)
 		}
 	}
-	// Successes are not held against a network, where there may be many people.
+	// Successes do not count for a network, which many people may share.
 	th, _ := testThrottle()
 	for i := range 500 {
 		try, err := th.logIn(fmt.Sprint(i), addr("192.0.2.1"), "")
 		if err != nil {
 			t.Fatalf("login %d: %v", i, err)
 		}
-		try.passed()
+		try.succeeded()
 	}
-	// An address that is none is a network of its own.
+	// Requests without an address share one counter.
 	if _, err := th.logIn("x", netip.Addr{}, ""); err != nil {
 		t.Error(err)
 	}
@@ -254,7 +255,7 @@ func TestThrottleSignUp(t *testing.T) {
 	}
 }
 
-// ASVS 15.4.2: guesses made at once do not pass before the first is counted.
+// ASVS 15.4.2: concurrent guesses do not slip through.
 func TestThrottleAtOnce(t *testing.T) {
 	th, _ := testThrottle()
 	var passed atomic.Int32
@@ -272,8 +273,8 @@ func TestThrottleAtOnce(t *testing.T) {
 	}
 }
 
-// ASVS 15.2.2: a flood of names costs little memory, and does not push out those
-// who are being guessed.
+// ASVS 15.2.2: a flood of names uses little memory and does not evict counters
+// of names under attack.
 func TestThrottleFlood(t *testing.T) {
 	th, _ := testThrottle()
 	for i := range 5 {
@@ -284,7 +285,7 @@ func TestThrottleFlood(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	for i := range 40_000 {
 		if wait := fail(t, th, fmt.Sprint(i), fmt.Sprintf("10.%d.%d.1", i>>8&255, i&255), ""); wait != 0 {
-			break // its networks are used up
+			break // its networks are throttled
 		}
 	}
 	runtime.GC()
@@ -302,30 +303,30 @@ func TestThrottleFlood(t *testing.T) {
 		for _, level := range c.levels {
 			inLevels += level.Len()
 		}
-		if len(c.keys) > c.rule.max || inLevels != len(c.keys) {
-			t.Errorf("%d keys, %d in levels, want %d at most", len(c.keys), inLevels, c.rule.max)
+		if len(c.keys) > c.rule.maxKeys || inLevels != len(c.keys) {
+			t.Errorf("%d keys, %d in levels, want %d at most", len(c.keys), inLevels, c.rule.maxKeys)
 		}
 	}
 }
 
 func TestCountersForget(t *testing.T) {
 	now := newFakeClock().Now()
-	c := newCounters(rule{free: 1, first: time.Second, most: time.Second, forget: time.Hour, max: 2})
+	c := newCounters(rule{free: 1, firstWait: time.Second, maxWait: time.Second, expiry: time.Hour, maxKeys: 2})
 	one, two, three, four := newKey("1"), newKey("2"), newKey("3"), newKey("4")
 	for range 4 {
 		c.count(one, now)
 		c.count(two, now)
 	}
-	c.count(three, now.Add(59*time.Minute)) // full: one goes, touched before two
+	c.count(three, now.Add(59*time.Minute)) // full: key one is evicted, used before two
 	if _, kept := c.keys[one]; kept || len(c.keys) != 2 {
 		t.Errorf("%d keys, one kept %t", len(c.keys), kept)
 	}
-	c.count(four, now.Add(time.Hour)) // two is forgotten, though it had more tries than three
+	c.count(four, now.Add(time.Hour)) // key two has expired, although it has more attempts than three
 	if _, kept := c.keys[two]; kept || len(c.keys) != 2 {
 		t.Errorf("%d keys, two kept %t", len(c.keys), kept)
 	}
 	c.count(four, now.Add(2*time.Hour))
-	if n := c.keys[four].Value.(*counter).tries; n != 1 {
+	if n := c.keys[four].Value.(*counter).attempts; n != 1 {
 		t.Errorf("%d tries after an hour, want 1", n)
 	}
 	for _, k := range []key{one, two, three, four} {

@@ -10,9 +10,9 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// The content of an account's record, sealed under its id. Every page reads the
-// head, so it is laid out by hand: decoding it costs one string. Numbers are
-// big-endian; a text comes after its length in two bytes.
+// Content of an account record, sealed under the account's id. The layout is
+// binary because every page decodes the header. Numbers are big-endian. Each
+// text follows its length in two bytes.
 //
 //	1 byte   flags
 //	8 bytes  created, 8 bytes last login, 8 bytes password changed: microseconds
@@ -20,15 +20,15 @@ import (
 //	8 bytes  version of the password
 //	         name as typed, folded name, hash
 const (
-	accountVersion  = 2
-	accountHeadSize = 1 + 4*8
+	accountVersion    = 2
+	accountHeaderSize = 1 + 4*8
 
 	flagAdmin    = 1
 	flagDisabled = 2
 )
 
 func encodeAccount(a accounts.Account) []byte {
-	b := make([]byte, kv.SealSize, kv.SealSize+accountHeadSize+6+3*len(a.Name.String())+len(a.Hash))
+	b := make([]byte, kv.SealSize, kv.SealSize+accountHeaderSize+6+3*len(a.Name.String())+len(a.Hash))
 	var flags byte
 	if a.Admin {
 		flags |= flagAdmin
@@ -47,19 +47,20 @@ func encodeAccount(a accounts.Account) []byte {
 	return kv.Seal(accountVersion, a.ID[:], b)
 }
 
-// accountHead is what every request asks of an account.
-type accountHead struct {
+// accountHeader is the part of an account that every request reads.
+type accountHeader struct {
 	name            string
 	admin           bool
 	disabled        bool
 	passwordVersion uint64
 }
 
-// decodeAccountHead returns the head and the texts after the name.
-func decodeAccountHead(id, record []byte) (h accountHead, texts []byte, err error) {
+// decodeAccountHeader returns the header and the undecoded texts after the
+// name.
+func decodeAccountHeader(id, record []byte) (h accountHeader, texts []byte, err error) {
 	content, err := kv.Unseal("an account", accountVersion, id, record)
-	if err == nil && len(content) < accountHeadSize {
-		err = errShort
+	if err == nil && len(content) < accountHeaderSize {
+		err = errTruncated
 	}
 	if err != nil {
 		return h, nil, err
@@ -67,12 +68,12 @@ func decodeAccountHead(id, record []byte) (h accountHead, texts []byte, err erro
 	h.admin = content[0]&flagAdmin != 0
 	h.disabled = content[0]&flagDisabled != 0
 	h.passwordVersion = binary.BigEndian.Uint64(content[25:])
-	h.name, texts, err = nextText(content[accountHeadSize:])
+	h.name, texts, err = nextText(content[accountHeaderSize:])
 	return h, texts, err
 }
 
 func decodeAccount(id, record []byte) (accounts.Account, error) {
-	h, texts, err := decodeAccountHead(id, record)
+	h, texts, err := decodeAccountHeader(id, record)
 	if err != nil {
 		return accounts.Account{}, err
 	}
@@ -98,7 +99,7 @@ func decodeAccount(id, record []byte) (accounts.Account, error) {
 	}, nil
 }
 
-// describedAccount is what Check prints of an account.
+// describedAccount is the description of an account for Check.
 type describedAccount struct {
 	ID              string
 	Name            string
@@ -113,7 +114,7 @@ func describeAccount(a accounts.Account) describedAccount {
 	return describedAccount{a.ID.String(), a.Name.String(), a.Admin, a.Disabled, a.Created, a.LastLogin, a.PasswordChanged, a.Hash != ""}
 }
 
-// microseconds returns t as a number in which zero stands for no time.
+// microseconds returns t in microseconds since 1970, or 0 for the zero time.
 func microseconds(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0
@@ -133,14 +134,14 @@ func appendText(b []byte, text string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(text))), text...)
 }
 
-var errShort = fmt.Errorf("%w: a record cut short", store.ErrDamaged)
+var errTruncated = fmt.Errorf("%w: a record cut short", store.ErrDamaged)
 
-// nextText reads a text after its length, and returns what follows it.
+// nextText decodes a text after its length and returns the remaining bytes.
 func nextText(b []byte) (text string, rest []byte, err error) {
 	if len(b) >= 2 {
 		if n := int(binary.BigEndian.Uint16(b)); len(b) >= 2+n {
 			return string(b[2 : 2+n]), b[2+n:], nil
 		}
 	}
-	return "", nil, errShort
+	return "", nil, errTruncated
 }

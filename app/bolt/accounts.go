@@ -15,14 +15,14 @@ import (
 const (
 	bucketAccounts = "accounts"       // id → record, see account_record.go
 	bucketNames    = "names"          // folded name → id
-	bucketAdmins   = "administrators" // id of each enabled administrator → nothing
+	bucketAdmins   = "administrators" // id of each enabled administrator → empty
 )
 
 type accountStore struct{ db *DB }
 
 var _ accounts.Store = accountStore{}
 
-// account reads an account, or returns accounts.ErrNotFound.
+// account returns the account, or accounts.ErrNotFound.
 func account(tx *kv.Tx, id []byte) (accounts.Account, error) {
 	record := tx.Get(bucketAccounts, id)
 	if record == nil {
@@ -31,7 +31,7 @@ func account(tx *kv.Tx, id []byte) (accounts.Account, error) {
 	return decodeAccount(id, record)
 }
 
-// putAccount writes an account and keeps the list of administrators in step.
+// putAccount writes an account and updates the index of administrators.
 func putAccount(tx *kv.Tx, a accounts.Account) error {
 	admins := tx.Bucket(bucketAdmins)
 	var err error
@@ -79,7 +79,7 @@ func (s accountStore) ByName(ctx context.Context, folded string) (a accounts.Acc
 		}
 		a, err = account(tx, id)
 		if err == nil && a.Name.Folded() != folded {
-			// Names have no checksum. Whose this one was cannot be told.
+			// Names have no checksum, so a damaged entry may lead to another account.
 			a, err = accounts.Account{}, fmt.Errorf("%w: a name leads to another account", store.ErrDamaged)
 		}
 		return err
@@ -106,8 +106,8 @@ func (s accountStore) List(ctx context.Context, prefix, after string, limit int)
 	return list, err
 }
 
-// change reads an account, lets f change it and writes it back, in one
-// transaction. It returns the account as it is then.
+// change loads an account, applies f and stores the result in one transaction.
+// It returns the changed account.
 func (s accountStore) change(ctx context.Context, id accounts.ID, f func(tx *kv.Tx, a *accounts.Account) error) (changed accounts.Account, err error) {
 	err = s.db.kv.Update(ctx, func(tx *kv.Tx) error {
 		a, err := account(tx, id[:])
@@ -148,7 +148,8 @@ func (s accountStore) SetPassword(ctx context.Context, read accounts.Account, ha
 	})
 }
 
-// setPassword changes a, voids its reset and ends its sessions.
+// setPassword sets the hash in a, deletes a pending reset and ends the
+// account's sessions. The caller stores a.
 func setPassword(tx *kv.Tx, a *accounts.Account, hash string, at time.Time) error {
 	a.Hash, a.PasswordChanged = hash, at
 	a.PasswordVersion++

@@ -1,6 +1,5 @@
-// Package bolt keeps everything in one bbolt file. Each store has a file of its
-// own here; package internal/kv makes the file safe, and keeps typed tables for
-// resources.
+// Package bolt implements all stores in one bbolt file. Package internal/kv
+// makes the file safe and provides typed tables for resources.
 package bolt
 
 import (
@@ -16,8 +15,8 @@ import (
 	"latchkey/app/sessions"
 )
 
-// tables is all that is in the file. Open makes them, deleting an account empties
-// them of what it owns, and Check verifies and counts them.
+// tables lists all tables of the file. Open creates them, deleting an account
+// deletes its records in all of them, and Check verifies and counts them.
 var tables = []kv.Table{
 	kv.Raw{Name: bucketState, Index: true, Verify: verifyState},
 	kv.Raw{Name: bucketAccounts, Verify: verifyAccount, DropOwner: dropAccount},
@@ -31,37 +30,37 @@ var tables = []kv.Table{
 	kv.Raw{Name: bucketEvents, Verify: verifyEvent, DropOwner: dropEvents},
 }
 
-// Options are how the stores behave. The zero value is for tests.
+// Options configures the stores. The zero value is for tests.
 type Options struct {
 	Limits sessions.Limits
 	Now    func() time.Time  // nil: time.Now
-	Report func(error)       // is told of background write errors; may be nil
-	Swept  func(removed int) // is told what a sweep removed; may be nil
+	Report func(error)       // receives background write errors; may be nil
+	Swept  func(removed int) // receives the number of records removed by a sweep; may be nil
 
 	verifyFirst int64 // see kv.Options.VerifyFirst
 }
 
-// DB is the open file, an engine with all stores.
+// DB is the engine: an open file with all stores.
 type DB struct {
 	kv     *kv.DB
 	limits sessions.Limits
 	now    func() time.Time
 
 	renewals *kv.WriteBehind[renewal]
-	index    *kv.WriteBehind[struct{}] // an item for each session to index
+	index    *kv.WriteBehind[struct{}] // one item for each session to index
 	events   *kv.WriteBehind[accounts.Event]
 }
 
 // ErrInUse means that another process has the file open.
 var ErrInUse = kv.ErrInUse
 
-// lingerBehind is how long what is written behind lingers: so much of it a loss of
-// power costs.
-const lingerBehind = time.Second
+// writeDelay is the delay of write-behind. A power failure may lose the items
+// of that time.
+const writeDelay = time.Second
 
-// Open opens the file at path, and makes it and its folder if they are missing. A
-// file of an older format is upgraded. The error is one line that says what is
-// wrong and what to do.
+// Open opens the file at path and creates a missing file and directory. It
+// upgrades a file of an older format. The error is one line for the operator:
+// what is wrong and what to do.
 func Open(path string, o Options) (*DB, error) {
 	db := &DB{limits: o.Limits, now: o.Now}
 	if db.now == nil {
@@ -78,16 +77,16 @@ func Open(path string, o Options) (*DB, error) {
 	if db.kv, err = kv.Open(path, layout); err != nil {
 		return nil, err
 	}
-	// A session that ends before its renewal is written has ended: with a short idle
-	// limit a second would be too long.
-	db.renewals = kv.NewWriteBehind(db.kv, min(lingerBehind, o.Limits.Renewal()), db.renew)
-	db.index = kv.NewWriteBehind(db.kv, lingerBehind, db.indexSessions)
-	db.events = kv.NewWriteBehind(db.kv, lingerBehind, db.noteEvents)
+	// A renewal must be written before the session ends, so a short idle limit
+	// needs a shorter delay.
+	db.renewals = kv.NewWriteBehind(db.kv, min(writeDelay, o.Limits.Renewal()), db.renew)
+	db.index = kv.NewWriteBehind(db.kv, writeDelay, db.indexSessions)
+	db.events = kv.NewWriteBehind(db.kv, writeDelay, db.noteEvents)
 	db.indexAfterKill()
 	return db, nil
 }
 
-// fileLayout is what the file looks like, whoever opens it.
+// fileLayout returns the options that do not depend on the configuration.
 func fileLayout() kv.Options {
 	return kv.Options{
 		Tables:   tables,
@@ -106,37 +105,38 @@ func fileLayout() kv.Options {
 	}
 }
 
-// Accounts returns the accounts in the file.
+// Accounts returns the account store.
 func (db *DB) Accounts() accounts.Store { return accountStore{db} }
 
-// Events returns the events of accounts.
+// Events returns the event store.
 func (db *DB) Events() accounts.EventStore { return eventStore{db} }
 
-// Sessions returns the sessions.
+// Sessions returns the session store.
 func (db *DB) Sessions() sessions.Store { return sessionStore{db} }
 
-// Run sweeps what has expired until ctx ends, and then returns nil. It returns an
-// error when the file has turned out to be damaged and the server should stop.
+// Run sweeps expired records until ctx ends, and returns nil. It returns an
+// error if background verification finds damage; the server should stop then.
 func (db *DB) Run(ctx context.Context) error { return db.kv.Run(ctx) }
 
-// Await waits until the whole file has been verified and writes are let in.
+// Await waits until the whole file is verified and writers are admitted.
 func (db *DB) Await(ctx context.Context) error { return db.kv.Await(ctx) }
 
-// Backup writes a copy of the file, as it is at one moment, to w.
+// Backup writes a consistent copy of the file to w.
 func (db *DB) Backup(ctx context.Context, w io.Writer) error { return db.kv.Backup(ctx, w) }
 
-// Bolt returns the file itself, for tests and tools: see kv.DB.Bolt.
+// Bolt returns the underlying bbolt database, for tests and tools: see
+// kv.DB.Bolt.
 func (db *DB) Bolt() *bbolt.DB { return db.kv.Bolt() }
 
-// Close writes what is waiting and closes the file.
+// Close writes queued items and closes the file.
 func (db *DB) Close() error { return db.kv.Close() }
 
-// File is the path of a database that no server has open.
+// File is the path of a database file that no server has open.
 type File string
 
-// Check reports whether the file is whole, and changes nothing. visit, which may be
-// nil, is given what is in it, without secrets. While a server has the file open
-// the error is ErrInUse.
+// Check verifies the file without changing it. If visit is not nil, Check calls
+// it for each record with a printable description without secrets. The error
+// wraps ErrInUse while a server has the file open.
 func (f File) Check(ctx context.Context, visit func(table string, record any) error) (kv.Report, error) {
 	return kv.Check(ctx, string(f), fileLayout(), visit)
 }

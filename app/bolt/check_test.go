@@ -12,7 +12,7 @@ import (
 )
 
 func TestCheckOfAWholeFile(t *testing.T) {
-	path := town(t)
+	path := testFile(t)
 	visited := map[string]int{}
 	var printed strings.Builder
 	r, err := File(path).Check(t.Context(), func(table string, record any) error {
@@ -44,14 +44,14 @@ func TestCheckOfAWholeFile(t *testing.T) {
 	}
 	secret := openAt(t, path, Options{})
 	key, err := secret.Accounts().Key(t.Context())
-	must(t, err)
+	noError(t, err)
 	for _, never := range []string{`"hash"`, fmt.Sprintf("%x", key[:8]), fmt.Sprintf("%x", sessionKey(1)), `"data"`} {
 		if strings.Contains(printed.String(), never) {
 			t.Errorf("it says %s:\n%s", never, printed.String())
 		}
 	}
 	stop := errors.New("no more")
-	must(t, secret.Close())
+	noError(t, secret.Close())
 	if _, err := File(path).Check(t.Context(), func(string, any) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("a visit that fails: %v", err)
 	}
@@ -86,7 +86,7 @@ func TestCheckFindsWhatDoesNotMatch(t *testing.T) {
 			b := tx.Bucket([]byte(bucketAccounts))
 			id := firstKey(b)
 			record := bytes.Clone(b.Get(id))
-			record[0] = version1
+			record[0] = recordVersion1
 			return b.Put(id, record)
 		},
 		"a short signing key": func(tx *bbolt.Tx) error {
@@ -104,7 +104,7 @@ func TestCheckFindsWhatDoesNotMatch(t *testing.T) {
 	}
 	for name, harm := range tests {
 		t.Run(name, func(t *testing.T) {
-			path := town(t)
+			path := testFile(t)
 			alter(t, path, harm)
 			r, err := File(path).Check(t.Context(), nil)
 			if err != nil || r.OK() {
@@ -122,11 +122,11 @@ func TestCheckFindsWhatDoesNotMatch(t *testing.T) {
 // Deleting an account leaves nothing of it in any table, and everything of the
 // others.
 func TestDeletedAccountLeavesNothing(t *testing.T) {
-	path := town(t)
+	path := testFile(t)
 	db := openAt(t, path, Options{})
 	a, err := db.Accounts().ByName(t.Context(), nameOf(1))
-	must(t, err)
-	must(t, db.Accounts().Delete(t.Context(), a.ID), db.Close())
+	noError(t, err)
+	noError(t, db.Accounts().Delete(t.Context(), a.ID), db.Close())
 	r, err := File(path).Check(t.Context(), nil)
 	if err != nil || !r.OK() {
 		t.Fatalf("%+v, %v", r, err)

@@ -86,14 +86,14 @@ func TestDamage(t *testing.T) {
 	db := openAt(t, path, Options{})
 	db.kv.Bolt().NoSync = true
 	fill(t, db, damagedTown)
-	must(t, db.Close())
+	noError(t, db.Close())
 	// The pages that were free until now are gone from the copy, so that the damage
 	// hits something.
 	compact(t, path)
 	whole, err := os.ReadFile(path)
-	must(t, err)
+	noError(t, err)
 	m, err := boltcheck.ReadMeta(bytes.NewReader(whole), int64(len(whole)))
-	must(t, err)
+	noError(t, err)
 	whole = whole[:m.Pages*uint64(m.PageSize)]
 	refused, found, hidden := 0, 0, 0
 	for i := range *variants {
@@ -109,7 +109,7 @@ func TestDamage(t *testing.T) {
 			}
 		}
 		path := t.TempDir() + "/damaged.db"
-		must(t, os.WriteFile(path, harm.do(random, slices.Clone(whole)), 0o600))
+		noError(t, os.WriteFile(path, harm.do(random, slices.Clone(whole)), 0o600))
 		done := make(chan string, 1)
 		go func() {
 			defer close(done)
@@ -151,10 +151,10 @@ func TestDamage(t *testing.T) {
 func compact(t *testing.T, path string) {
 	t.Helper()
 	from, err := bbolt.Open(path, 0o600, nil)
-	must(t, err)
+	noError(t, err)
 	to, err := bbolt.Open(path+".compact", 0o600, nil)
-	must(t, err)
-	must(t, bbolt.Compact(to, from, 0), to.Close(), from.Close(), os.Rename(path+".compact", path))
+	noError(t, err)
+	noError(t, bbolt.Compact(to, from, 0), to.Close(), from.Close(), os.Rename(path+".compact", path))
 }
 
 // errWrong is an answer that is not right.
@@ -254,11 +254,11 @@ func TestDamagedRecordsOpenNothing(t *testing.T) {
 		"an account": {func(id accounts.ID) (string, []byte) { return bucketAccounts, id[:] }, []int{1, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := town(t)
+			path := testFile(t)
 			db := openAt(t, path, Options{})
 			ctx, s := t.Context(), db.Sessions()
 			a, err := db.Accounts().ByName(ctx, nameOf(1))
-			must(t, err)
+			noError(t, err)
 			bucket, key := test.place(a.ID)
 			var harmed []byte
 			update(t, db, func(tx *kv.Tx) error {
@@ -305,7 +305,7 @@ func TestDamagedRecordsOpenNothing(t *testing.T) {
 					t.Error("the record is not as it was")
 				}
 			})
-			must(t, db.Close())
+			noError(t, db.Close())
 			if r, err := File(path).Check(ctx, nil); err != nil || r.OK() {
 				t.Errorf("the check: %+v, %v", r, err)
 			}

@@ -13,8 +13,8 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// bucketEvents: account's id, milliseconds since 1970, a sequence number → sealed:
-// four texts.
+// bucketEvents: account id, milliseconds since 1970, sequence number → sealed
+// record of four texts.
 const (
 	bucketEvents = "events"
 
@@ -28,7 +28,8 @@ var _ accounts.EventStore = eventStore{}
 
 func (s eventStore) Note(_ context.Context, e accounts.Event) { s.db.events.Add(e) }
 
-// noteEvents writes events and removes the oldest of an account that has too many.
+// noteEvents writes events and deletes the oldest of each account beyond
+// accounts.EventsKept.
 func (db *DB) noteEvents(tx *kv.Tx, events []accounts.Event) error {
 	b := tx.Bucket(bucketEvents)
 	noted := map[accounts.ID]bool{}
@@ -36,7 +37,7 @@ func (db *DB) noteEvents(tx *kv.Tx, events []accounts.Event) error {
 		if tx.Get(bucketAccounts, e.Account[:]) == nil {
 			continue
 		}
-		n, err := b.NextSequence() // tells events of one millisecond apart
+		n, err := b.NextSequence() // distinguishes events of the same millisecond
 		if err != nil {
 			return err
 		}
@@ -55,8 +56,8 @@ func (db *DB) noteEvents(tx *kv.Tx, events []accounts.Event) error {
 	return nil
 }
 
-// newestEvents returns the last keep events of each account: the others would be
-// removed again at once.
+// newestEvents returns the last keep events of each account. The others would
+// be deleted immediately.
 func newestEvents(events []accounts.Event, keep int) []accounts.Event {
 	kept := make([]accounts.Event, 0, len(events))
 	count := map[accounts.ID]int{}
@@ -69,7 +70,7 @@ func newestEvents(events []accounts.Event, keep int) []accounts.Event {
 	return kept
 }
 
-// dropOldestEvents removes the events of an account but the last keep.
+// dropOldestEvents deletes all but the newest keep events of an account.
 func dropOldestEvents(tx *kv.Tx, id kv.ID, keep int) error {
 	b := tx.Bucket(bucketEvents)
 	var keys [][]byte

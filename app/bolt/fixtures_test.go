@@ -37,7 +37,7 @@ func openAt(t testing.TB, path string, o Options) *DB {
 func openNew(t testing.TB) *DB { t.Helper(); return openAt(t, temp(t), Options{}) }
 
 // must fails the test if there was an error.
-func must(t testing.TB, errs ...error) {
+func noError(t testing.TB, errs ...error) {
 	t.Helper()
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
@@ -50,13 +50,13 @@ func nameOf(i int) string { return fmt.Sprintf("player %07d", i) }
 func create(t testing.TB, db *DB, name string, change ...func(*accounts.Account)) accounts.Account {
 	t.Helper()
 	n, err := accounts.ParseName(name)
-	must(t, err)
+	noError(t, err)
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	a := accounts.Account{ID: accounts.NewID(), Name: n, Hash: "hash", Created: at, PasswordChanged: at, PasswordVersion: 1}
 	for _, f := range change {
 		f(&a)
 	}
-	must(t, db.Accounts().Create(t.Context(), a))
+	noError(t, db.Accounts().Create(t.Context(), a))
 	return a
 }
 
@@ -82,21 +82,21 @@ func fill(t testing.TB, db *DB, n int) {
 		insertRegistrations(t, db, all[i].ID)
 		var sum [32]byte
 		rand.Read(sum[:])
-		must(t, db.Accounts().StartReset(t.Context(), all[i].ID, sum, now.Add(time.Hour)))
+		noError(t, db.Accounts().StartReset(t.Context(), all[i].ID, sum, now.Add(time.Hour)))
 		db.Events().Note(t.Context(), accounts.Event{Account: all[i].ID, At: now, What: "login", Outcome: "done"})
 	}
 	for i := range 2 * n {
-		must(t, begin(db, sessionKey(i), all[i%n], now))
+		noError(t, begin(db, sessionKey(i), all[i%n], now))
 	}
 }
 
 // town is a small file in which every bucket has something: see fill, with 3.
-func town(t testing.TB) string {
+func testFile(t testing.TB) string {
 	t.Helper()
 	path := temp(t)
 	db := openAt(t, path, Options{})
 	fill(t, db, 3)
-	must(t, db.Close())
+	noError(t, db.Close())
 	return path
 }
 
@@ -104,14 +104,14 @@ func town(t testing.TB) string {
 func alter(t testing.TB, path string, f func(tx *bbolt.Tx) error) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, nil)
-	must(t, err)
-	must(t, db.Update(f), db.Close())
+	noError(t, err)
+	noError(t, db.Update(f), db.Close())
 }
 
 // count returns how many keys a bucket has.
 func count(t testing.TB, db *DB, bucket string) (n int) {
 	t.Helper()
-	must(t, db.kv.View(t.Context(), func(tx *kv.Tx) error {
+	noError(t, db.kv.View(t.Context(), func(tx *kv.Tx) error {
 		n = 0
 		return tx.Bucket(bucket).ForEach(func(_, _ []byte) error { n++; return nil })
 	}))
@@ -121,12 +121,12 @@ func count(t testing.TB, db *DB, bucket string) (n int) {
 // read runs f in a transaction.
 func read(t testing.TB, db *DB, f func(tx *kv.Tx)) {
 	t.Helper()
-	must(t, db.kv.View(t.Context(), func(tx *kv.Tx) error { f(tx); return nil }))
+	noError(t, db.kv.View(t.Context(), func(tx *kv.Tx) error { f(tx); return nil }))
 }
 
 func update(t testing.TB, db *DB, f func(tx *kv.Tx) error) {
 	t.Helper()
-	must(t, db.kv.Update(t.Context(), f))
+	noError(t, db.kv.Update(t.Context(), f))
 }
 
 // indexAll indexes all sessions now.
@@ -144,9 +144,9 @@ func indexAll(t testing.TB, db *DB) {
 	}
 }
 
-// mustHave wants so many sessions in the file, and so many of accounts that the
-// index leads to, or will: those after its mark.
-func mustHave(t testing.TB, db *DB, what string, all, ofAccounts int) {
+// hasSessions fails the test unless the file has so many sessions, and so many of
+// accounts that the index has or will have: those after its mark.
+func hasSessions(t testing.TB, db *DB, what string, all, ofAccounts int) {
 	t.Helper()
 	got := count(t, db, bucketSessionIndex)
 	read(t, db, func(tx *kv.Tx) {
@@ -159,7 +159,7 @@ func mustHave(t testing.TB, db *DB, what string, all, ofAccounts int) {
 	})
 	n := 0
 	read(t, db, func(tx *kv.Tx) {
-		must(t, tx.Bucket(bucketSessions).ForEach(func(_, record []byte) error {
+		noError(t, tx.Bucket(bucketSessions).ForEach(func(_, record []byte) error {
 			if !isAlias(record) {
 				n++
 			}

@@ -16,7 +16,7 @@ var registrationTable = kv.Owned[registrations.Registration]{
 
 type registrationStore struct{ db *DB }
 
-// Registrations returns the registrations in the file.
+// Registrations returns the registration store.
 func (db *DB) Registrations() registrations.Store { return registrationStore{db} }
 
 func (s registrationStore) Insert(ctx context.Context, r registrations.Registration) error {

@@ -34,7 +34,7 @@ func insertRegistrations(t testing.TB, db *DB, owner accounts.ID) {
 	for _, sport := range sports {
 		r := registrations.Registration{Owner: owner, Sport: sport, At: time.Now().UTC().Truncate(time.Microsecond)}
 		rand.Read(r.ID[:])
-		must(t, db.Registrations().Insert(t.Context(), r))
+		noError(t, db.Registrations().Insert(t.Context(), r))
 	}
 }
 
@@ -63,7 +63,7 @@ func mustHaveOldRegistrations(t *testing.T, db *DB, made time.Time, ann, bob, ca
 	t.Helper()
 	for owner, want := range map[accounts.ID][]string{ann: {"Climbing", "Football"}, bob: {"Swimming"}, carol: nil} {
 		list, next, err := db.Registrations().ListByOwner(t.Context(), owner, "", 10)
-		must(t, err)
+		noError(t, err)
 		var got []string
 		for _, r := range list {
 			got = append(got, r.Sport)
@@ -82,23 +82,23 @@ func mustHaveOldRegistrations(t *testing.T, db *DB, made time.Time, ann, bob, ca
 func putOldRegistrations(t *testing.T, tx *bbolt.Tx, owners []accounts.Account, at time.Time) {
 	t.Helper()
 	for _, name := range []string{"registrations/records", "registrations/ids", "registrations/unique"} {
-		must(t, tx.DeleteBucket([]byte(name)))
+		noError(t, tx.DeleteBucket([]byte(name)))
 	}
 	records, err := tx.CreateBucket([]byte("registrations"))
-	must(t, err)
+	noError(t, err)
 	ids, err := tx.CreateBucket([]byte("registration ids"))
-	must(t, err)
+	noError(t, err)
 	for i, a := range owners {
 		for j, sport := range sports {
 			key := append(a.ID[:], sport...)
 			var id [16]byte
 			binary.BigEndian.PutUint64(id[:], uint64(2*i+j+1))
 			record := append(make([]byte, kv.SealSize), id[:]...)
-			record = kv.Seal(version1, key, binary.BigEndian.AppendUint64(record, uint64(at.UnixNano())))
+			record = kv.Seal(recordVersion1, key, binary.BigEndian.AppendUint64(record, uint64(at.UnixNano())))
 			if i == 0 && j == 0 {
 				record[len(record)-1] ^= 1
 			}
-			must(t, records.Put(key, record), ids.Put(id[:], key))
+			noError(t, records.Put(key, record), ids.Put(id[:], key))
 		}
 	}
 }
@@ -126,12 +126,12 @@ func TestDamagedRegistrationCanBeRemoved(t *testing.T) {
 			return db.Accounts().Delete(t.Context(), owner)
 		},
 	} {
-		path := town(t)
+		path := testFile(t)
 		db := openAt(t, path, Options{})
 		a, err := db.Accounts().ByName(t.Context(), nameOf(1))
-		must(t, err)
+		noError(t, err)
 		list, _, err := db.Registrations().ListByOwner(t.Context(), a.ID, "", 10)
-		must(t, err)
+		noError(t, err)
 		update(t, db, func(tx *kv.Tx) error {
 			b := tx.Bucket("registrations/records")
 			key := bytes.Clone(tx.Get("registrations/ids", list[0].ID[:]))
@@ -148,7 +148,7 @@ func TestDamagedRegistrationCanBeRemoved(t *testing.T) {
 		if err := remove(db, a.ID, list[0].ID); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		must(t, db.Close())
+		noError(t, db.Close())
 		if r, err := File(path).Check(t.Context(), nil); err != nil || !r.OK() {
 			t.Errorf("%s, the check: %+v, %v", name, r, err)
 		}

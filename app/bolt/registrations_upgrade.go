@@ -6,12 +6,13 @@ import (
 	"latchkey/app/registrations"
 )
 
-// convertRegistration moves a registration into its table. Its key was the owner's
-// id and the sport, its content the id and the time in nanoseconds.
+// convertRegistration moves a registration of format 2 into its table. Its key
+// was the owner's id and the sport; its content was its id and its time in
+// nanoseconds.
 func convertRegistration(tx *kv.Tx, key, record []byte) error {
-	content, err := kv.Unseal("a registration", version1, key, record)
+	content, err := kv.Unseal("a registration", recordVersion1, key, record)
 	if err == nil && (len(content) != 16+8 || len(key) <= len(accounts.ID{})) {
-		err = errShort
+		err = errTruncated
 	}
 	if err != nil {
 		return err

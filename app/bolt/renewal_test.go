@@ -15,7 +15,7 @@ import (
 func inBubble(t *testing.T, limits sessions.Limits, f func(t *testing.T, db *DB)) {
 	synctest.Test(t, func(t *testing.T) {
 		db, err := Open(filepath.Join(t.TempDir(), "x.db"), Options{Limits: limits})
-		must(t, err)
+		noError(t, err)
 		defer db.Close()
 		db.kv.Bolt().NoSync = true
 		f(t, db)
@@ -25,7 +25,7 @@ func inBubble(t *testing.T, limits sessions.Limits, f func(t *testing.T, db *DB)
 func beginAnonymous(t *testing.T, db *DB, id string) {
 	t.Helper()
 	now := time.Now()
-	must(t, db.Sessions().Begin(t.Context(), keyOf(id), sessions.Key{}, sessions.Session{Began: now, Seen: now}, nil))
+	noError(t, db.Sessions().Begin(t.Context(), keyOf(id), sessions.Key{}, sessions.Session{Began: now, Seen: now}, nil))
 }
 
 // visit does what a request of the session does, and reports whether it lives.

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	bucketResets        = "resets"         // SHA-256 of a secret → sealed: account's id, expires in microseconds
-	bucketAccountResets = "account resets" // account's id → SHA-256 of the secret of its reset
+	bucketResets        = "resets"         // SHA-256 of a secret → sealed: account id, expiry in microseconds
+	bucketAccountResets = "account resets" // account id → SHA-256 of the secret of its pending reset
 
 	resetVersion = 2
 	resetSize    = 16 + 8
@@ -31,7 +31,7 @@ func encodeReset(sum []byte, r reset) []byte {
 func decodeReset(sum, record []byte) (reset, error) {
 	content, err := kv.Unseal("a reset", resetVersion, sum, record)
 	if err == nil && len(content) != resetSize {
-		err = errShort
+		err = errTruncated
 	}
 	if err != nil {
 		return reset{}, err
@@ -52,8 +52,8 @@ func (s accountStore) StartReset(ctx context.Context, id accounts.ID, sum [32]by
 	})
 }
 
-// byReset returns the account that the secret with this sum may still set the
-// password of, or accounts.ErrReset.
+// byReset returns the account with the pending reset of this SHA-256, or
+// accounts.ErrReset.
 func byReset(tx *kv.Tx, sum []byte, now time.Time) (accounts.Account, error) {
 	record := tx.Get(bucketResets, sum)
 	if record == nil {
@@ -99,7 +99,7 @@ func (s accountStore) Reset(ctx context.Context, sum [32]byte, hash string, at t
 	return changed, nil
 }
 
-// dropReset voids the reset of an account, if it has one.
+// dropReset deletes the pending reset of an account, if there is one.
 func dropReset(tx *kv.Tx, id kv.ID) error {
 	b := tx.Bucket(bucketAccountResets)
 	if sum := b.Get(id[:]); sum != nil {

@@ -15,16 +15,18 @@ func (s sessionStore) End(ctx context.Context, k sessions.Key) error {
 		return nil
 	})
 	if err != nil || !found {
-		return err // to end nothing costs no commit
+		return err // nothing to end, so no commit
 	}
 	return s.kv.Update(ctx, func(tx *kv.Tx) error { return s.endSession(tx, k) })
 }
 
-// maxAliases is how many rotations of one session endSession follows. Each takes a
-// password, and an alias lasts a minute.
+// maxAliases limits how many rotations of one session endSession follows. It is
+// never reached: each rotation needs a password, and an alias expires after a
+// minute.
 const maxAliases = 1000
 
-// endSession removes the session under a key, or the one that it is an alias of.
+// endSession deletes the session under k. If k is an alias, it deletes the
+// session that the alias leads to.
 func (db *DB) endSession(tx *kv.Tx, k sessions.Key) error {
 	for range maxAliases {
 		record := tx.Get(bucketSessions, k[:])
@@ -33,14 +35,14 @@ func (db *DB) endSession(tx *kv.Tx, k sessions.Key) error {
 		}
 		a, err := decodeAlias(k[:], record)
 		if err != nil || !db.now().Before(a.expires) {
-			return nil // of a damaged alias nobody knows where it led
+			return nil // a damaged alias does not lead anywhere
 		}
 		k = a.key
 	}
 	return nil
 }
 
-// dropSession removes what is under a key, if anything is.
+// dropSession deletes the session or alias under k, if there is one.
 func dropSession(tx *kv.Tx, k []byte) error {
 	b := tx.Bucket(bucketSessions)
 	record := b.Get(k)
@@ -55,16 +57,16 @@ func dropSession(tx *kv.Tx, k []byte) error {
 	return b.Delete(k)
 }
 
-// dropSessions ends every session of an account.
-func dropSessions(tx *kv.Tx, account kv.ID) error { return dropSessionsBut(tx, account, nil) }
+// dropSessions ends all sessions of an account.
+func dropSessions(tx *kv.Tx, account kv.ID) error { return dropOtherSessions(tx, account, nil) }
 
-func dropSessionsBut(tx *kv.Tx, account kv.ID, but []byte) error {
+func dropOtherSessions(tx *kv.Tx, account kv.ID, keep []byte) error {
 	keys, err := sessionKeys(tx, account)
 	if err != nil {
 		return err
 	}
 	for _, k := range keys {
-		if bytes.Equal(k, but) {
+		if bytes.Equal(k, keep) {
 			continue
 		}
 		if err := tx.Bucket(bucketSessionIndex).Delete(indexKey(account, k)); err != nil {
@@ -82,7 +84,7 @@ func (s sessionStore) EndAll(ctx context.Context, account sessions.Account) erro
 }
 
 func (s sessionStore) EndOthers(ctx context.Context, account sessions.Account, but sessions.Key) error {
-	return s.kv.Update(ctx, func(tx *kv.Tx) error { return dropSessionsBut(tx, kv.ID(account), but[:]) })
+	return s.kv.Update(ctx, func(tx *kv.Tx) error { return dropOtherSessions(tx, kv.ID(account), but[:]) })
 }
 
 func (s sessionStore) EndOne(ctx context.Context, account sessions.Account, k sessions.Key) error {

@@ -10,14 +10,16 @@ import (
 	"latchkey/app/sessions"
 )
 
-// bucketSessionIndex: account's id, sessions.Key → one byte, always 1.
+// bucketSessionIndex: account id, sessions.Key → one byte, always 1.
 //
-// The index finds the sessions of an account. Its entries lie all over the file,
-// so a login that wrote its own would write two or three pages more. They are
-// written a moment later, many together. What is not indexed yet is at the end of
-// the sessions, which are in the order of time: keyIndexed says from where on. So
-// nothing is missed, also after a kill. A session whose key comes before that, as
-// when the clock was put back, is indexed at once.
+// The index finds the sessions of an account. Its entries are scattered over
+// the file, so updating it in each login would write two or three pages more.
+// Instead, write-behind adds many entries at once. Session keys begin with
+// their time, so sessions that are not indexed yet are at the end of
+// bucketSessions: keyIndexed holds the first key that may not be indexed.
+// Lookups read the index and that end, so they are complete even after a kill.
+// A session with a smaller key, as after the clock was set back, is indexed
+// immediately.
 const bucketSessionIndex = "account sessions"
 
 func indexKey(account kv.ID, k []byte) []byte { return append(account[:], k...) }
@@ -26,7 +28,7 @@ func indexKey(account kv.ID, k []byte) []byte { return append(account[:], k...) 
 func indexedUpTo(tx *kv.Tx) []byte {
 	key, err := kv.Unseal("how far sessions are indexed", stateVersion, keyIndexed, tx.Get(bucketState, keyIndexed))
 	if err != nil {
-		return nil // all are read, and indexed again
+		return nil // unknown: read and index all sessions
 	}
 	return key
 }
@@ -36,7 +38,7 @@ func putIndexedUpTo(tx *kv.Tx, key []byte) error {
 	return tx.Bucket(bucketState).Put(keyIndexed, kv.Seal(stateVersion, keyIndexed, record))
 }
 
-// add makes a change that may add a session, and has that indexed in a while.
+// add runs a change that may add a session, and schedules its indexing.
 func (db *DB) add(ctx context.Context, change func(tx *kv.Tx) error) error {
 	err := db.kv.Update(ctx, change)
 	if err == nil {
@@ -55,37 +57,37 @@ func addSession(tx *kv.Tx, k []byte, account kv.ID, record []byte) error {
 	return putSession(tx, k, record)
 }
 
-// putIndex writes a value of one byte, for bbolt reports an empty one as missing.
+// putIndex writes a value of one byte, because bbolt does not distinguish an
+// empty value from a missing one.
 func putIndex(tx *kv.Tx, account kv.ID, k []byte) error {
 	return tx.Bucket(bucketSessionIndex).Put(indexKey(account, k), []byte{1})
 }
 
-// indexAfterKill has the sessions indexed that a kill left behind.
+// indexAfterKill schedules the indexing of sessions that a killed process left.
 func (db *DB) indexAfterKill() {
 	_ = db.kv.View(context.Background(), func(tx *kv.Tx) error {
 		if k, _ := tx.Bucket(bucketSessions).Cursor().Seek(indexedUpTo(tx)); k != nil {
 			db.index.Add(struct{}{})
 		}
-		return nil // on a damaged file there is nothing to index
+		return nil // View fails only on a damaged file, where nothing can be indexed
 	})
 }
 
-// indexSlice is how many sessions one transaction indexes beyond those it is told
-// of.
+// indexSlice is how many additional sessions one transaction indexes.
 const indexSlice = 1024
 
-// indexSessions indexes at least as many sessions as it is told of. If more are
-// left, it will be called again.
-func (db *DB) indexSessions(tx *kv.Tx, told []struct{}) error {
+// indexSessions indexes a slice of sessions, at least one for each item in
+// added. If some are left, it schedules another call.
+func (db *DB) indexSessions(tx *kv.Tx, added []struct{}) error {
 	c := tx.Bucket(bucketSessions).Cursor()
 	begin := indexedUpTo(tx)
 	var last []byte
 	k, record := c.Seek(begin)
-	for range len(told) + indexSlice {
+	for range len(added) + indexSlice {
 		if k == nil {
 			break
 		}
-		// A damaged one is nobody's, and so is an alias.
+		// Damaged sessions and aliases have no account.
 		if r, err := decodeSession(k, record); err == nil && r.Account != (sessions.Account{}) {
 			if err := putIndex(tx, kv.ID(r.Account), k); err != nil {
 				return err
@@ -95,22 +97,23 @@ func (db *DB) indexSessions(tx *kv.Tx, told []struct{}) error {
 		k, record = c.Next()
 	}
 	if last == nil {
-		return nil // removed meanwhile
+		return nil // deleted meanwhile
 	}
 	if bytes.Compare(last, begin) < 0 {
-		return errOrder // there might be no end
+		return errOrder // damaged: the cursor might never reach the end
 	}
 	if k != nil {
 		db.index.Add(struct{}{})
 	}
-	return putIndexedUpTo(tx, append(last, 0)) // the least key after it
+	return putIndexedUpTo(tx, append(last, 0)) // the smallest key after last
 }
 
 var errOrder = fmt.Errorf("%w: keys that are not in order", store.ErrDamaged)
 
-// sessionKeys returns the keys of the sessions of an account, in order. It goes
-// forward: going back, bbolt's cursor stops where all of a page was removed in the
-// same transaction. Keys that are out of order might have no end.
+// sessionKeys returns the keys of an account's sessions in order. It iterates
+// forwards because bbolt's cursor, going back, stops at a page whose elements
+// were all deleted in the same transaction. Keys out of order mean a damaged
+// file, where the cursor might never reach the end.
 func sessionKeys(tx *kv.Tx, account kv.ID) (keys [][]byte, err error) {
 	end := indexedUpTo(tx)
 	c := tx.Bucket(bucketSessionIndex).Cursor()
@@ -136,7 +139,7 @@ func sessionKeys(tx *kv.Tx, account kv.ID) (keys [][]byte, err error) {
 	return keys, nil
 }
 
-// belongs reports whether the session under k is one of the account.
+// belongs reports whether k is the key of a session of the account.
 func belongs(tx *kv.Tx, account kv.ID, k []byte) bool {
 	record := tx.Get(bucketSessions, k)
 	if isAlias(record) {
@@ -145,6 +148,6 @@ func belongs(tx *kv.Tx, account kv.ID, k []byte) bool {
 	if r, err := decodeSession(k, record); err == nil {
 		return kv.ID(r.Account) == account
 	}
-	// Of a damaged one the index alone can tell.
+	// The session is damaged: use the index.
 	return tx.Get(bucketSessionIndex, indexKey(account, k)) != nil
 }

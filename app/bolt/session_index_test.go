@@ -24,7 +24,7 @@ import (
 func listed(t testing.TB, db *DB, a accounts.Account) (keys []sessions.Key) {
 	t.Helper()
 	list, err := db.Sessions().List(t.Context(), sessions.Account(a.ID), maxListed)
-	must(t, err)
+	noError(t, err)
 	for _, s := range list {
 		keys = append(keys, s.Key)
 	}
@@ -46,7 +46,7 @@ func TestSessionsAreIndexedLater(t *testing.T) {
 	beginAt := func(a accounts.Account, made time.Time) sessions.Key {
 		t.Helper()
 		k := keyOf(sessions.NewID(made))
-		must(t, begin(db, k, a, now))
+		noError(t, begin(db, k, a, now))
 		return k
 	}
 	first := beginAt(ann, now)
@@ -76,18 +76,18 @@ func TestSessionsAreIndexedLater(t *testing.T) {
 		}
 	}
 	third := beginAt(ann, now.Add(time.Second))
-	must(t, s.EndOthers(t.Context(), id, third))
+	noError(t, s.EndOthers(t.Context(), id, third))
 	if got := listed(t, db, ann); !slices.Equal(got, []sessions.Key{third}) {
 		t.Errorf("after ending the others: %x", got)
 	}
-	must(t, s.EndAll(t.Context(), id))
+	noError(t, s.EndAll(t.Context(), id))
 	if got := listed(t, db, ann); len(got) != 0 {
 		t.Errorf("after ending all: %x", got)
 	}
 	if got := listed(t, db, bob); len(got) != 1 {
 		t.Errorf("Bob has %d sessions", len(got))
 	}
-	mustHave(t, db, "at the end", 1, 1)
+	hasSessions(t, db, "at the end", 1, 1)
 }
 
 // After a kill, what was not indexed is found as before, and indexed. Nothing is
@@ -102,14 +102,14 @@ func TestSessionsAreIndexedAfterAKill(t *testing.T) {
 			k := keyOf(sessions.NewID(time.Now()))
 			now := time.Now()
 			r := sessionRecord{Session: sessions.Session{Account: sessions.Account(ann.ID), PasswordVersion: ann.PasswordVersion, Began: now, Seen: now}, expires: now.Add(time.Hour)}
-			must(t, addSession(tx, k[:], kv.ID(ann.ID), encodeSession(k[:], r)))
+			noError(t, addSession(tx, k[:], kv.ID(ann.ID), encodeSession(k[:], r)))
 		}
 		return nil
 	})
 	content, err := os.ReadFile(path)
-	must(t, err)
+	noError(t, err)
 	killed := filepath.Join(t.TempDir(), "killed.db")
-	must(t, os.WriteFile(killed, content, 0o600))
+	noError(t, os.WriteFile(killed, content, 0o600))
 	if r, err := File(killed).Check(t.Context(), nil); err != nil || !r.OK() || r.Count("sessions") != n {
 		t.Errorf("the check: %+v, %v", r, err)
 	}
@@ -125,10 +125,10 @@ func TestSessionsAreIndexedAfterAKill(t *testing.T) {
 	if got := len(listed(t, again, ann)); got != n {
 		t.Errorf("indexed, %d sessions are listed, want %d", got, n)
 	}
-	must(t, again.Close())
+	noError(t, again.Close())
 	third := openAt(t, killed, Options{})
 	before := txid(t, third)
-	must(t, third.Close()) // which would write what is waiting
+	noError(t, third.Close()) // which would write what is waiting
 	if after := txid(t, openAt(t, killed, Options{})); after != before {
 		t.Errorf("with nothing to index there were %d commits", after-before)
 	}
@@ -238,7 +238,7 @@ func TestEndingNeighbours(t *testing.T) {
 		update(t, db, func(tx *kv.Tx) error {
 			return errors.Join(dropSessions(tx, kv.ID(people[0].ID)), dropSessions(tx, kv.ID(people[2].ID)), dropSessions(tx, kv.ID(people[1].ID)))
 		})
-		mustHave(t, db, fmt.Sprint("indexed: ", indexed), 0, 0)
+		hasSessions(t, db, fmt.Sprint("indexed: ", indexed), 0, 0)
 	}
 }
 
@@ -278,20 +278,20 @@ func TestIndexingWhileOthersLogIn(t *testing.T) {
 	logins.Wait()
 	close(done)
 	indexing.Wait()
-	mustHave(t, db, "after all", goroutines*each, goroutines*each)
+	hasSessions(t, db, "after all", goroutines*each, goroutines*each)
 }
 
 // The check misses an entry of what should be indexed, and no other.
 func TestCheckOfTheSessionIndex(t *testing.T) {
 	path := temp(t)
 	db := openAt(t, path, Options{})
-	must(t, begin(db, keyOf(sessions.NewID(time.Now())), create(t, db, "Ann"), time.Now()))
-	must(t, db.Close()) // which indexes it
+	noError(t, begin(db, keyOf(sessions.NewID(time.Now())), create(t, db, "Ann"), time.Now()))
+	noError(t, db.Close()) // which indexes it
 	change := func(f func(tx *bbolt.Tx) error) []string {
 		t.Helper()
 		alter(t, path, f)
 		r, err := File(path).Check(t.Context(), nil)
-		must(t, err)
+		noError(t, err)
 		return r.Problems
 	}
 	says := func(problems []string, what string) bool {

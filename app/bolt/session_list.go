@@ -12,12 +12,12 @@ import (
 	"latchkey/app/sessions"
 )
 
-// maxListed is how many sessions of one account List reads.
+// maxListed is the maximum number of sessions of one account that List reads.
 const maxListed = 10_000
 
-// List finds sessions in the order in which their ids were made, and sorts them by
-// when they began: a rotation makes a new id for an older session. Of an account
-// with more than maxListed it reads those whose ids are the newest.
+// List reads sessions in the order of their ids and sorts them by their
+// beginning, because rotation gives an old session a new id. If the account has
+// more than maxListed sessions, List reads those with the newest ids.
 func (s sessionStore) List(ctx context.Context, account sessions.Account, limit int) (list []sessions.Session, err error) {
 	err = s.kv.View(ctx, func(tx *kv.Tx) error {
 		keys, err := sessionKeys(tx, kv.ID(account))
@@ -27,7 +27,7 @@ func (s sessionStore) List(ctx context.Context, account sessions.Account, limit 
 		for _, k := range keys[max(0, len(keys)-maxListed):] {
 			r, err := s.read(tx, k)
 			if errors.Is(err, sessions.ErrEnded) {
-				continue // not swept yet, or damaged, which Read and Check report
+				continue // expired and not swept yet, or damaged, which Read and Check report
 			}
 			if err == nil && r.Account != account {
 				err = fmt.Errorf("%w: a session in the index of another account", store.ErrDamaged)
@@ -47,7 +47,7 @@ func (s sessionStore) List(ctx context.Context, account sessions.Account, limit 
 	return list[:min(limit, len(list))], nil
 }
 
-// renewal is a session that was seen.
+// renewal records when a session was last seen.
 type renewal struct {
 	key  sessions.Key
 	seen time.Time
@@ -57,8 +57,8 @@ func (s sessionStore) Renew(_ context.Context, k sessions.Key, seen time.Time) {
 	s.renewals.Add(renewal{k, seen})
 }
 
-// renew writes renewals. One that comes after a logout finds no session, and one
-// that another came before finds nothing to do.
+// renew writes renewals. It ignores sessions that have ended and those that
+// were renewed recently.
 func (db *DB) renew(tx *kv.Tx, due []renewal) error {
 	for _, d := range due {
 		r, err := db.read(tx, d.key[:])

@@ -8,23 +8,23 @@ import (
 	"latchkey/app/sessions"
 )
 
-// The content of a session's record, sealed under its key. Every page reads the
-// head, so it is laid out by hand. Numbers are big-endian; a text comes after its
-// length in two bytes.
+// Content of a session record, sealed under the session's key. The layout is
+// binary because every page decodes the header. Numbers are big-endian. Each
+// text follows its length in two bytes.
 //
-//	16 bytes  the account's id, zero for nobody
-//	 8 bytes  version of the password that proved it
+//	16 bytes  account id, zero if anonymous
+//	 8 bytes  PasswordVersion of the account at login
 //	 8 bytes  began, 8 bytes seen, 8 bytes expires, 8 bytes proved: milliseconds
 //	          since 1970
 //	          agent, address
-//	the rest  data, as Fiber's session middleware encoded it
+//	the rest  data, as encoded by Fiber's session middleware
 const (
-	sessionVersion  = 1
-	sessionHeadSize = 16 + 5*8
+	sessionVersion    = 1
+	sessionHeaderSize = 16 + 5*8
 )
 
-// sessionRecord is a session as the file has it. Its Name and Admin are those of
-// the account, its Key is that of the record.
+// sessionRecord is a stored session. The fields Name and Admin come from the
+// account and Key from the record's key.
 type sessionRecord struct {
 	sessions.Session
 	expires time.Time
@@ -32,7 +32,7 @@ type sessionRecord struct {
 }
 
 func encodeSession(key []byte, r sessionRecord) []byte {
-	b := make([]byte, kv.SealSize, kv.SealSize+sessionHeadSize+4+len(r.Agent)+len(r.Address)+len(r.data))
+	b := make([]byte, kv.SealSize, kv.SealSize+sessionHeaderSize+4+len(r.Agent)+len(r.Address)+len(r.data))
 	b = append(b, r.Account[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.PasswordVersion)
 	for _, t := range [...]time.Time{r.Began, r.Seen, r.expires, r.Proved} {
@@ -42,12 +42,12 @@ func encodeSession(key []byte, r sessionRecord) []byte {
 	return kv.Seal(sessionVersion, key, append(b, r.data...))
 }
 
-// decodeSessionHead reads what every page asks for into s. It returns when the
-// session expires, and the rest of the content.
-func decodeSessionHead(key, record []byte, s *sessions.Session) (expires time.Time, rest []byte, err error) {
+// decodeSessionHeader decodes into s what every page needs. It returns the
+// expiry and the undecoded rest.
+func decodeSessionHeader(key, record []byte, s *sessions.Session) (expires time.Time, rest []byte, err error) {
 	content, err := kv.Unseal("a session", sessionVersion, key, record)
-	if err == nil && len(content) < sessionHeadSize {
-		err = errShort
+	if err == nil && len(content) < sessionHeaderSize {
+		err = errTruncated
 	}
 	if err != nil {
 		return time.Time{}, nil, err
@@ -57,12 +57,12 @@ func decodeSessionHead(key, record []byte, s *sessions.Session) (expires time.Ti
 	s.Began = fromMilliseconds(content[24:])
 	s.Seen = fromMilliseconds(content[32:])
 	s.Proved = fromMilliseconds(content[48:])
-	return fromMilliseconds(content[40:]), content[sessionHeadSize:], nil
+	return fromMilliseconds(content[40:]), content[sessionHeaderSize:], nil
 }
 
 func decodeSession(key, record []byte) (r sessionRecord, err error) {
 	var rest []byte
-	if r.expires, rest, err = decodeSessionHead(key, record, &r.Session); err != nil {
+	if r.expires, rest, err = decodeSessionHeader(key, record, &r.Session); err != nil {
 		return sessionRecord{}, err
 	}
 	if r.Agent, rest, err = nextText(rest); err != nil {
@@ -74,15 +74,15 @@ func decodeSession(key, record []byte) (r sessionRecord, err error) {
 	return r, nil
 }
 
-// isSessionOf reports whether a record, which may be damaged, says that it is a
+// isSessionOf reports whether a record, possibly damaged, has the form of a
 // session of the account.
 func isSessionOf(account kv.ID, record []byte) bool {
-	return len(record) >= kv.SealSize+sessionHeadSize && kv.ID(record[kv.SealSize:]) == account
+	return len(record) >= kv.SealSize+sessionHeaderSize && kv.ID(record[kv.SealSize:]) == account
 }
 
-// An alias stands under the old key of a session that was rotated. Its content:
+// An alias replaces a rotated session under its old key. Its content:
 //
-//	16 bytes  zero, where a session has its account
+//	16 bytes  zero, in the place of a session's account id
 //	38 bytes  the new key
 //	 8 bytes  expires: milliseconds since 1970
 const (
@@ -106,7 +106,7 @@ func encodeAlias(old []byte, a alias) []byte {
 func decodeAlias(old, record []byte) (alias, error) {
 	content, err := kv.Unseal("an alias of a session", aliasVersion, old, record)
 	if err == nil && len(content) != aliasSize {
-		err = errShort
+		err = errTruncated
 	}
 	if err != nil {
 		return alias{}, err

@@ -12,24 +12,25 @@ import (
 	"latchkey/app/sessions"
 )
 
-// bucketSessions: sessions.Key → record, see session_record.go. Only hashes of ids
-// are in the file, so a stolen copy logs nobody in. An id has 256 random bits, so
-// its hash needs neither salt nor stretching.
+// bucketSessions: sessions.Key → record, see session_record.go. Keys contain
+// only hashes of session ids, so nobody can log in with a stolen copy of the
+// file. Ids have 256 random bits, so the hash needs no salt or stretching.
 const bucketSessions = "sessions"
 
 type sessionStore struct{ *DB }
 
 var _ sessions.Store = sessionStore{}
 
-// find reads into s what a page asks of the session under k, and returns its
-// record. If the session has expired, or its account does not let it be, the error
-// is sessions.ErrEnded; if either cannot be read, sessions.ErrDamaged.
+// find decodes into s what every page needs of the session under k, and returns
+// the record. It returns sessions.ErrEnded if the session has expired or its
+// account no longer allows it, and sessions.ErrDamaged if either record is
+// damaged.
 func (db *DB) find(tx *kv.Tx, k []byte, s *sessions.Session) (record []byte, err error) {
 	record = tx.Get(bucketSessions, k)
 	if record == nil || isAlias(record) {
 		return nil, sessions.ErrEnded
 	}
-	expires, _, err := decodeSessionHead(k, record, s)
+	expires, _, err := decodeSessionHeader(k, record, s)
 	if err != nil {
 		return nil, unreadable(err)
 	}
@@ -44,8 +45,8 @@ func (db *DB) find(tx *kv.Tx, k []byte, s *sessions.Session) (record []byte, err
 	return record, nil
 }
 
-// read is find for the whole record, whose data share the memory of the
-// transaction.
+// read returns the whole session under k, as find does. Its data is valid only
+// during the transaction.
 func (db *DB) read(tx *kv.Tx, k []byte) (sessionRecord, error) {
 	var s sessions.Session
 	record, err := db.find(tx, k, &s)
@@ -56,7 +57,7 @@ func (db *DB) read(tx *kv.Tx, k []byte) (sessionRecord, error) {
 	return r, unreadable(err)
 }
 
-// unreadable makes damage to a record a sessions.ErrDamaged.
+// unreadable turns store.ErrDamaged into sessions.ErrDamaged.
 func unreadable(err error) error {
 	if errors.Is(err, store.ErrDamaged) {
 		return fmt.Errorf("%w: %w", sessions.ErrDamaged, err)
@@ -64,46 +65,46 @@ func unreadable(err error) error {
 	return err
 }
 
-// owner returns the head of a session's account if the account lets the session
-// be, and otherwise sessions.ErrEnded. An anonymous session needs none.
-func owner(tx *kv.Tx, s *sessions.Session) (accountHead, error) {
+// owner returns the header of the session's account. It returns
+// sessions.ErrEnded if the account is missing or disabled or has a new
+// password. For an anonymous session it returns an empty header.
+func owner(tx *kv.Tx, s *sessions.Session) (accountHeader, error) {
 	if s.Account == (sessions.Account{}) {
-		return accountHead{}, nil
+		return accountHeader{}, nil
 	}
 	record := tx.Get(bucketAccounts, s.Account[:])
 	if record == nil {
-		return accountHead{}, sessions.ErrEnded
+		return accountHeader{}, sessions.ErrEnded
 	}
-	h, _, err := decodeAccountHead(s.Account[:], record)
+	h, _, err := decodeAccountHeader(s.Account[:], record)
 	if err == nil && (h.disabled || h.passwordVersion != s.PasswordVersion) {
 		err = sessions.ErrEnded
 	}
 	return h, err
 }
 
-// hasExpired reports whether s has passed what it was written with, or the limits
-// of today: an operator who shortens them means the sessions there are, too.
+// hasExpired reports whether s has passed its stored expiry or the configured
+// limits. Shorter limits thus apply to existing sessions, too.
 func (db *DB) hasExpired(s *sessions.Session, expires time.Time) bool {
 	now := db.now()
 	return !now.Before(expires) || !now.Before(db.limits.End(s.Began, s.Seen))
 }
 
-// sessionExpired is for the sweeper. What cannot be decoded logs nobody in, but may
-// be of use to whoever repairs the file: it stays.
+// sessionExpired tells the sweep what to delete. Damaged sessions stay, because
+// they may help to repair the file.
 func (db *DB) sessionExpired(key, record []byte) bool {
 	if isAlias(record) {
 		a, err := decodeAlias(key, record)
 		return err == nil && !db.now().Before(a.expires)
 	}
 	var s sessions.Session
-	expires, _, err := decodeSessionHead(key, record, &s)
+	expires, _, err := decodeSessionHeader(key, record, &s)
 	return err == nil && db.hasExpired(&s, expires)
 }
 
-// putSession writes a session.
 func putSession(tx *kv.Tx, k, record []byte) error {
 	b := tx.Bucket(bucketSessions)
-	b.FillPercent = 0.9 // sessions are added at the end, where half full pages would stay so
+	b.FillPercent = 0.9 // sessions are appended, so split pages would never be filled up
 	return b.Put(k, record)
 }
 
@@ -112,7 +113,7 @@ func (s sessionStore) Read(ctx context.Context, k sessions.Key) (out sessions.Se
 		_, err := s.find(tx, k[:], &out)
 		return err
 	})
-	if err != nil { // out may be half filled
+	if err != nil { // out may be partly filled
 		return sessions.Session{}, err
 	}
 	return out, nil
@@ -159,7 +160,7 @@ func (s sessionStore) Rotate(ctx context.Context, k, replaces sessions.Key, prov
 		}
 		r.Seen, r.Proved = proved, proved
 		r.expires = s.limits.End(r.Began, r.Seen)
-		record := encodeSession(k[:], r) // before the removal: the data share its memory
+		record := encodeSession(k[:], r) // before dropSession: the data shares the record's memory
 		if err := dropSession(tx, replaces[:]); err != nil {
 			return err
 		}

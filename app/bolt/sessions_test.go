@@ -20,10 +20,10 @@ func TestNoIDInTheFile(t *testing.T) {
 	path := temp(t)
 	db := openAt(t, path, Options{})
 	id := sessions.NewID(time.Now())
-	must(t, begin(db, keyOf(id), create(t, db, "Ann"), time.Now()))
-	must(t, db.Close())
+	noError(t, begin(db, keyOf(id), create(t, db, "Ann"), time.Now()))
+	noError(t, db.Close())
 	content, err := os.ReadFile(path)
-	must(t, err)
+	noError(t, err)
 	raw, _ := base64.RawURLEncoding.DecodeString(id)
 	if bytes.Contains(content, []byte(id)) || bytes.Contains(content, raw) {
 		t.Error("the id is in the file")
@@ -41,7 +41,7 @@ func TestTheKeyIsMadeWithTheFile(t *testing.T) {
 		db := openAt(t, path, Options{})
 		defer db.Close()
 		key, err := db.Accounts().Key(t.Context())
-		must(t, err)
+		noError(t, err)
 		return key
 	}
 	one, other := temp(t), temp(t)
@@ -52,7 +52,7 @@ func TestTheKeyIsMadeWithTheFile(t *testing.T) {
 	if keyIn(one) != first {
 		t.Error("the key has changed")
 	}
-	must(t, os.Remove(one))
+	noError(t, os.Remove(one))
 	if keyIn(one) == first {
 		t.Error("the key is not in the file alone")
 	}
@@ -70,7 +70,7 @@ func TestEndedSessionsLeaveTheFile(t *testing.T) {
 			return err
 		},
 		"a reset": func(s accounts.Store, a accounts.Account) error {
-			must(t, s.StartReset(t.Context(), a.ID, sum, time.Now().Add(time.Hour)))
+			noError(t, s.StartReset(t.Context(), a.ID, sum, time.Now().Add(time.Hour)))
 			_, err := s.Reset(t.Context(), sum, "other", time.Now())
 			return err
 		},
@@ -79,21 +79,21 @@ func TestEndedSessionsLeaveTheFile(t *testing.T) {
 			db := openNew(t)
 			ann, bob := create(t, db, "Ann"), create(t, db, "Bob")
 			now := time.Now()
-			must(t,
+			noError(t,
 				begin(db, keyOf("ann 1"), ann, now), begin(db, keyOf("ann 2"), ann, now), begin(db, keyOf("bob"), bob, now),
 				db.Sessions().Begin(t.Context(), keyOf("nobody"), sessions.Key{}, sessions.Session{Began: now, Seen: now}, nil),
 			)
 			if indexed {
 				indexAll(t, db)
 			}
-			mustHave(t, db, what+", before", 4, 3)
-			must(t, end(db.Accounts(), ann))
-			mustHave(t, db, what, 2, 1)
+			hasSessions(t, db, what+", before", 4, 3)
+			noError(t, end(db.Accounts(), ann))
+			hasSessions(t, db, what, 2, 1)
 			if err := begin(db, keyOf("late"), ann, now); !errors.Is(err, sessions.ErrEnded) {
 				t.Errorf("%s: a login that was proved before: %v", what, err)
 			}
-			mustHave(t, db, what+", after a late login", 2, 1)
-			must(t, db.Close())
+			hasSessions(t, db, what+", after a late login", 2, 1)
+			noError(t, db.Close())
 		}
 	}
 }
@@ -122,14 +122,14 @@ func TestNoIndexEntryIsLeft(t *testing.T) {
 			db := openNew(t)
 			ann := create(t, db, "Ann")
 			old := now.Add(-2 * time.Hour)
-			must(t,
+			noError(t,
 				begin(db, keyOf("new"), ann, now), begin(db, keyOf("old"), ann, old),
 				db.Sessions().Begin(t.Context(), keyOf("nobody"), sessions.Key{}, sessions.Session{Began: now, Seen: now}, nil),
 				db.Sessions().Begin(t.Context(), keyOf("nobody, old"), sessions.Key{}, sessions.Session{Began: old, Seen: old}, nil),
 			)
-			mustHave(t, db, "before", 4, 2)
-			must(t, test.remove(db))
-			mustHave(t, db, "after", test.all, test.left)
+			hasSessions(t, db, "before", 4, 2)
+			noError(t, test.remove(db))
+			hasSessions(t, db, "after", test.all, test.left)
 		})
 	}
 }
@@ -139,15 +139,15 @@ func TestAliasesAreSwept(t *testing.T) {
 	now := time.Now()
 	clock := now
 	db := openAt(t, temp(t), Options{Now: func() time.Time { return clock }})
-	must(t, begin(db, keyOf("old"), create(t, db, "Ann"), now))
-	must(t, db.Sessions().Rotate(t.Context(), keyOf("new"), keyOf("old"), now))
+	noError(t, begin(db, keyOf("old"), create(t, db, "Ann"), now))
+	noError(t, db.Sessions().Rotate(t.Context(), keyOf("new"), keyOf("old"), now))
 	for _, after := range []struct {
 		passed time.Duration
 		keys   int
 	}{{sessions.AliasFor - time.Millisecond, 2}, {sessions.AliasFor + time.Millisecond, 1}} {
 		clock = now.Add(after.passed)
 		_, err := db.kv.Sweep(t.Context())
-		must(t, err)
+		noError(t, err)
 		if n := count(t, db, bucketSessions); n != after.keys {
 			t.Errorf("after %v the file has %d sessions and aliases, want %d", after.passed, n, after.keys)
 		}
@@ -164,7 +164,7 @@ func TestSweep(t *testing.T) {
 	clock := now
 	db := openAt(t, temp(t), Options{Now: func() time.Time { return clock }})
 	ann := create(t, db, "Ann")
-	must(t, begin(db, keyOf("session"), ann, now), db.Accounts().StartReset(t.Context(), ann.ID, [32]byte{1}, now.Add(2*time.Hour)))
+	noError(t, begin(db, keyOf("session"), ann, now), db.Accounts().StartReset(t.Context(), ann.ID, [32]byte{1}, now.Add(2*time.Hour)))
 	update(t, db, func(tx *kv.Tx) error {
 		var events []accounts.Event
 		for _, days := range []int{91, 89, 1} {
@@ -178,7 +178,7 @@ func TestSweep(t *testing.T) {
 	}{{0, 2, 1, 1}, {time.Hour - time.Minute, 2, 1, 1}, {time.Hour + time.Minute, 2, 0, 1}, {2*time.Hour + time.Minute, 2, 0, 0}, {day + time.Hour, 1, 0, 0}} {
 		clock = now.Add(after.passed)
 		_, err := db.kv.Sweep(t.Context())
-		must(t, err)
+		noError(t, err)
 		for bucket, want := range map[string]int{bucketEvents: after.events, bucketSessions: after.sessions, bucketResets: after.resets, bucketAccountResets: after.resets, bucketAccounts: 1} {
 			if n := count(t, db, bucket); n != want {
 				t.Errorf("after %v there are %d %s, want %d", after.passed, n, bucket, want)
@@ -191,12 +191,12 @@ func TestSweep(t *testing.T) {
 func TestEndOfNothingCommitsNothing(t *testing.T) {
 	db := openNew(t)
 	before := txid(t, db)
-	must(t, db.Sessions().End(t.Context(), keyOf("no such")))
+	noError(t, db.Sessions().End(t.Context(), keyOf("no such")))
 	if after := txid(t, db); after != before {
 		t.Errorf("%d commits", after-before)
 	}
-	must(t, begin(db, keyOf("one"), create(t, db, "Ann"), time.Now()))
-	must(t, db.Sessions().End(t.Context(), keyOf("one")))
+	noError(t, begin(db, keyOf("one"), create(t, db, "Ann"), time.Now()))
+	noError(t, db.Sessions().End(t.Context(), keyOf("one")))
 	if after := txid(t, db); after == before {
 		t.Error("the test counts nothing")
 	}

@@ -7,13 +7,13 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// bucketState holds single values, which belong to no account.
+// bucketState holds single values that belong to no account.
 const bucketState = "state"
 
 var (
-	keySigning = []byte("signing key")            // 32 random bytes that sign what browsers keep
+	keySigning = []byte("signing key")            // 32 random bytes that sign cookies
 	keyIndexed = []byte("sessions indexed up to") // a sealed sessions.Key, see session_index.go
-	keyUpgrade = []byte("upgrade")                // how far an upgrade has come, see upgrade.go
+	keyUpgrade = []byte("upgrade")                // position of an unfinished upgrade, see upgrade.go
 )
 
 const stateVersion = 1

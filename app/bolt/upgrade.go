@@ -13,19 +13,21 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// Files of older formats. testdata has one of each.
+// Upgrades from older formats. testdata has a file of each format.
 //
-// Format 1 had sessions under the SHA-256 of their ids alone. They end.
+// Format 1: session keys were plain SHA-256 sums of ids. The upgrade ends all
+// sessions.
 //
-// Format 2 had nanoseconds in accounts and resets, no version of the password, and
-// registrations under their owner and sport. Sessions named the password by when
-// it was set: those nanoseconds are its version now, so sessions go on.
+// Format 2: accounts and resets had times in nanoseconds, accounts had no
+// PasswordVersion, and registrations had the owner and the sport as key.
+// Sessions stored the time of the last password change in nanoseconds. The
+// upgrade uses that number as PasswordVersion, so sessions continue.
 var upgrades = []kv.Upgrade{
 	{From: 1, Step: dropSessionsOfFormat1},
 	{From: 2, Step: upgradeFormat2},
 }
 
-// legacy is the bucket in which formats 1 and 2 said what they are.
+// legacy is the bucket in which formats 1 and 2 kept the format number.
 var legacy = kv.Legacy{
 	Bucket: "latchkey",
 	Move: func(tx *kv.Tx, old *bbolt.Bucket) error {
@@ -36,13 +38,13 @@ var legacy = kv.Legacy{
 		key := []byte("entered")
 		indexed, err := kv.Unseal("how far sessions are indexed", stateVersion, key, old.Get(key))
 		if err != nil {
-			return nil // all are indexed again
+			return nil // unknown: index all sessions again
 		}
 		return putIndexedUpTo(tx, indexed)
 	},
 }
 
-// upgradeSlice is how many records one transaction converts.
+// upgradeSlice is the number of records converted in one transaction.
 const upgradeSlice = 1000
 
 func dropSessionsOfFormat1(tx *kv.Tx) (done bool, err error) {
@@ -50,7 +52,8 @@ func dropSessionsOfFormat1(tx *kv.Tx) (done bool, err error) {
 	for range upgradeSlice {
 		k, _ := b.Cursor().First()
 		if k == nil {
-			// Its index did not depend on time, and nothing is left to index.
+			// All sessions are deleted. The index of format 1 had another order, so it
+			// is replaced.
 			if err := tx.DeleteBucket([]byte(bucketSessionIndex)); err != nil {
 				return false, err
 			}
@@ -64,12 +67,12 @@ func dropSessionsOfFormat1(tx *kv.Tx) (done bool, err error) {
 	return false, nil
 }
 
-// conversion is one bucket whose records get another form. A record that cannot be
-// read stays as it is: its damage costs that record.
+// conversion converts the records of one bucket. A record that cannot be
+// decoded stays unchanged.
 type conversion struct {
 	bucket  string
 	convert func(tx *kv.Tx, key, record []byte) error
-	drop    []string // buckets that are empty afterwards
+	drop    []string // buckets to delete afterwards if they are empty
 }
 
 var format2 = []conversion{
@@ -78,8 +81,8 @@ var format2 = []conversion{
 	{bucket: "registrations", convert: convertRegistration, drop: []string{"registrations", "registration ids"}},
 }
 
-// upgradeFormat2 converts a slice. keyUpgrade has the number of the conversion it
-// has come to and the key to go on from.
+// upgradeFormat2 converts one slice. keyUpgrade holds the index of the current
+// conversion and the key to continue from.
 func upgradeFormat2(tx *kv.Tx) (done bool, err error) {
 	state := tx.Bucket(bucketState)
 	position := bytes.Clone(state.Get(keyUpgrade))
@@ -105,15 +108,15 @@ func upgradeFormat2(tx *kv.Tx) (done bool, err error) {
 	return false, state.Put(keyUpgrade, []byte{byte(n + 1)})
 }
 
-// slice converts the records from first on, and returns where the next slice
-// begins, or nil.
+// slice converts the records from first on and returns the key of the next
+// slice, or nil at the end.
 func (c conversion) slice(tx *kv.Tx, first []byte) (next []byte, err error) {
 	b := tx.Tx.Bucket([]byte(c.bucket))
 	if b == nil {
-		return nil, nil // older files did not have all buckets
+		return nil, nil // a file of an older version may lack the bucket
 	}
 	type entry struct{ key, record []byte }
-	var entries []entry // read first: a cursor may not be trusted after a write
+	var entries []entry // read first: a write invalidates the cursor
 	cursor := b.Cursor()
 	key, record := cursor.Seek(first)
 	for ; key != nil && len(entries) < upgradeSlice; key, record = cursor.Next() {
@@ -135,12 +138,12 @@ func dropIfEmpty(tx *kv.Tx, bucket string) error {
 		return nil
 	}
 	if key, _ := b.Cursor().First(); key != nil {
-		return nil // what could not be read, for whoever repairs the file
+		return nil // keep records that could not be decoded, for a repair
 	}
 	return tx.DeleteBucket([]byte(bucket))
 }
 
-const version1 = 1 // of all records of formats 1 and 2
+const recordVersion1 = 1 // record version in formats 1 and 2
 
 func fromNanoseconds(b []byte) time.Time {
 	n := binary.BigEndian.Uint64(b)
@@ -150,12 +153,12 @@ func fromNanoseconds(b []byte) time.Time {
 	return time.Unix(0, int64(n)).UTC().Truncate(time.Microsecond)
 }
 
-// convertAccount: flags, created, last login and password changed in nanoseconds,
-// then name, folded name and hash.
+// convertAccount converts an account of format 2: flags; created, last login
+// and password changed in nanoseconds; name, folded name and hash.
 func convertAccount(tx *kv.Tx, id, record []byte) error {
-	content, err := kv.Unseal("an account", version1, id, record)
+	content, err := kv.Unseal("an account", recordVersion1, id, record)
 	if err == nil && (len(content) < 1+3*8 || len(id) != len(accounts.ID{})) {
-		err = errShort
+		err = errTruncated
 	}
 	if err != nil {
 		return err
@@ -180,11 +183,11 @@ func convertAccount(tx *kv.Tx, id, record []byte) error {
 	}))
 }
 
-// convertReset: the account's id and when it expires in nanoseconds.
+// convertReset converts a reset of format 2: account id, expiry in nanoseconds.
 func convertReset(tx *kv.Tx, sum, record []byte) error {
-	content, err := kv.Unseal("a reset", version1, sum, record)
+	content, err := kv.Unseal("a reset", recordVersion1, sum, record)
 	if err == nil && len(content) != resetSize {
-		err = errShort
+		err = errTruncated
 	}
 	if err != nil {
 		return err

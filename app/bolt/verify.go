@@ -12,18 +12,18 @@ import (
 	"latchkey/app/sessions"
 )
 
-// What follows verifies the records of the tables for Check, and returns what it
-// may print of them: see kv.Raw.
+// These functions verify records for Check and return their printable
+// descriptions: see kv.Raw.
 
 var (
-	errKeyLength = errors.New("its key has a wrong length")
-	errElsewhere = errors.New("the index leads elsewhere")
+	errKeyLength  = errors.New("its key has a wrong length")
+	errWrongIndex = errors.New("the index leads elsewhere")
 )
 
-// leadsTo returns an error unless an index has this value under key.
+// leadsTo returns an error unless the index has this value under key.
 func leadsTo(tx *kv.Tx, index string, key, value []byte) error {
 	if !bytes.Equal(tx.Get(index, key), value) {
-		return fmt.Errorf("%w: %s", errElsewhere, index)
+		return fmt.Errorf("%w: %s", errWrongIndex, index)
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ func verifyAccount(tx *kv.Tx, id, record []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Get does not tell an empty value from none.
+	// Use a cursor: Get does not distinguish an empty value from a missing key.
 	admin, _ := tx.Bucket(bucketAdmins).Cursor().Seek(id)
 	if bytes.Equal(admin, id) != (a.Admin && !a.Disabled) {
 		err = errors.New("the administrators and its flags differ")
@@ -60,8 +60,8 @@ func verifyAdmin(tx *kv.Tx, id, _ []byte) (any, error) {
 	return hex.EncodeToString(id), err
 }
 
-// describedSession is what Check prints of a session. Neither its data nor its key
-// are for others to see.
+// describedSession is the description of a session for Check. The key and the
+// data are secret.
 type describedSession struct {
 	Account              string
 	Began, Seen, Expires time.Time
@@ -128,10 +128,17 @@ func verifyAccountReset(tx *kv.Tx, id, sum []byte) (any, error) {
 	return nil, err
 }
 
+type describedEvent struct {
+	Account                       string
+	At                            time.Time
+	What, Outcome, Agent, Address string
+}
+
 func verifyEvent(tx *kv.Tx, key, record []byte) (any, error) {
 	e, err := decodeEvent(key, record)
-	if err == nil {
-		_, err = account(tx, e.Account[:])
+	if err != nil {
+		return nil, err
 	}
-	return e, err
+	_, err = account(tx, e.Account[:])
+	return describedEvent{hex.EncodeToString(e.Account[:]), e.At, e.What, e.Outcome, e.Agent, e.Address}, err
 }

@@ -14,21 +14,21 @@ import (
 	"time"
 )
 
-// ErrNoServer means that no server listens beside the database: none runs, or
-// it is about to begin or to end.
+// ErrNoServer means that no server accepts commands for the database: none
+// runs, or it is starting or stopping.
 var ErrNoServer = errors.New("no server runs on this database")
 
-// Client is the Operator of a running server.
+// Client is an Operator that sends requests to a running server.
 type Client struct{ http http.Client }
 
 var _ Operator = (*Client)(nil)
 
-// patience is how long a client waits for an answer: longer than a server that
-// lives takes to give up.
-const patience = answerTime + sendTime
+// clientTimeout is how long a client waits for an answer. It is longer than the
+// server's own timeouts.
+const clientTimeout = answerTimeout + receiveTimeout
 
-// Dial finds the server that runs on the database. The error is ErrNoServer,
-// ErrPathLong, or one line for the operator.
+// Dial connects to the server that runs on the database. It returns
+// ErrNoServer, ErrPathLong, or an error of one line for the operator.
 func Dial(ctx context.Context, database string) (*Client, error) {
 	path, err := socket(database)
 	if err != nil {
@@ -50,11 +50,12 @@ func Dial(ctx context.Context, database string) (*Client, error) {
 	}
 	return &Client{http.Client{
 		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
-		Timeout:   patience,
+		Timeout:   clientTimeout,
 	}}, nil
 }
 
-// Do asks the server. When it breaks off, the request may have been done or not.
+// Do sends the request to the server. If the connection breaks, the server may
+// have executed the request or not.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	if err := r.check(); err != nil {
 		return Answer{}, err
@@ -69,12 +70,12 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	}
 	response, err := c.http.Do(post)
 	if err != nil {
-		return Answer{}, brokenOff(ctx, err)
+		return Answer{}, noAnswer(ctx, err)
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxReply))
 	if err != nil {
-		return Answer{}, brokenOff(ctx, err)
+		return Answer{}, noAnswer(ctx, err)
 	}
 	var reply reply
 	if err := json.Unmarshal(content, &reply); err != nil {
@@ -83,14 +84,14 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	return reply.result()
 }
 
-// brokenOff says in one line that there is no answer.
-func brokenOff(ctx context.Context, err error) error {
+// noAnswer returns the error for a missing answer.
+func noAnswer(ctx context.Context, err error) error {
 	var late net.Error
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.As(err, &late) && late.Timeout():
-		return fmt.Errorf("the server did not answer within %s; look with latchkey user list whether the command was carried out", patience)
+		return fmt.Errorf("the server did not answer within %s; look with latchkey user list whether the command was carried out", clientTimeout)
 	}
 	return errors.New("the server stopped before it answered; look with latchkey user list whether the command was carried out")
 }

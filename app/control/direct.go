@@ -9,20 +9,20 @@ import (
 	"latchkey/app/sessions"
 )
 
-// Sessions is what Direct needs of the store of sessions.
+// Sessions is the part of a session store that Direct needs.
 type Sessions interface {
-	// EndAll ends every session of an account. That there is none is no error.
+	// EndAll ends all sessions of an account, if there are any.
 	EndAll(ctx context.Context, account sessions.Account) error
 }
 
-// Events is what Direct needs of the store of events.
+// Events is the part of an event store that Direct needs.
 type Events interface {
-	// Note keeps an event for the owner of the account, without waiting until it is
-	// durable. It is when the engine is closed, at the latest.
+	// Note queues an event. It is durable when the engine is closed, at the
+	// latest.
 	Note(ctx context.Context, e accounts.Event)
 }
 
-// Direct is the Operator in the process that holds the database.
+// Direct is an Operator that works on the open database in this process.
 type Direct struct {
 	accounts *accounts.Accounts
 	sessions Sessions
@@ -32,14 +32,14 @@ type Direct struct {
 
 var _ Operator = (*Direct)(nil)
 
-// NewDirect returns an Operator on what an open database keeps. Links begin with
+// NewDirect returns an Operator on an open database. Reset links begin with
 // origin.
 func NewDirect(accounts *accounts.Accounts, sessions Sessions, events Events, origin string) *Direct {
 	return &Direct{accounts: accounts, sessions: sessions, events: events, origin: origin}
 }
 
-// Do does what the request asks. Beside an error the answer holds at most the
-// account that it is about.
+// Do executes the request. With an error, the answer contains at most the
+// account concerned.
 func (d *Direct) Do(ctx context.Context, r Request) (Answer, error) {
 	if err := r.check(); err != nil {
 		return Answer{}, err
@@ -47,7 +47,7 @@ func (d *Direct) Do(ctx context.Context, r Request) (Answer, error) {
 	answer, err := d.do(ctx, r)
 	var refusal *accounts.Error
 	if errors.As(err, &refusal) {
-		err = refusal // where it came from is nothing to the operator
+		err = refusal // drop the context that was wrapped around it
 	}
 	return answer, err
 }
@@ -83,7 +83,7 @@ func (d *Direct) do(ctx context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return answer, err
 	}
-	if what := told(r); what != "" {
+	if what := ownerEvent(r); what != "" {
 		d.events.Note(context.WithoutCancel(ctx), accounts.ByAdministration(a.ID, what))
 	}
 	if a, err = d.accounts.Get(ctx, a.ID); err != nil {
@@ -93,9 +93,8 @@ func (d *Direct) do(ctx context.Context, r Request) (Answer, error) {
 	return answer, nil
 }
 
-// told returns the event that the owner of an account reads of after the request,
-// or nothing.
-func told(r Request) string {
+// ownerEvent returns the event to record for the account's owner, or "".
+func ownerEvent(r Request) string {
 	switch {
 	case r.Action == Logout:
 		return accounts.EventSessionsEnded
@@ -134,8 +133,8 @@ func (d *Direct) list(ctx context.Context, r Request) (Answer, error) {
 	return answer, nil
 }
 
-// reset returns a link for the owner of the account. It would not work for one
-// that is disabled.
+// reset returns a reset link for the account. A disabled account gets none,
+// because the link would not work.
 func (d *Direct) reset(ctx context.Context, a accounts.Account) (string, error) {
 	if a.Disabled {
 		return "", &accounts.Error{Kind: accounts.Invalid, Message: "The account is disabled. Please enable it first."}

@@ -24,7 +24,7 @@ func TestPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	accepted, err := owners{ln}.Accept()
+	accepted, err := ownerListener{ln}.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}

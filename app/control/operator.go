@@ -1,6 +1,6 @@
-// Package control does what the operator's commands ask, in the process that
-// holds the database: the command itself, or a running server, which it then
-// reaches through a socket beside the file.
+// Package control executes the operator's commands in the process that has the
+// database open: in the command itself or, through a Unix socket beside the
+// file, in a running server.
 package control
 
 import (
@@ -13,60 +13,60 @@ import (
 	"latchkey/app/accounts"
 )
 
-// Operator does what the operator asks. Direct does it itself, Client asks a
-// running server, and both give the same answers and the same errors. An error
-// is an *accounts.Error, which is a refusal, or a fault; both are one line fit
-// for the operator.
+// Operator executes requests. Direct works on the database, and Client sends
+// them to a running server; both return the same answers and errors. An error
+// is an *accounts.Error, or an internal failure. Both are one line for the
+// operator.
 type Operator interface {
 	Do(context.Context, Request) (Answer, error)
 }
 
-// Action is what to do.
+// Action is the kind of a request.
 type Action string
 
-// The actions. All but Add and List are about the account of a name, which must
-// exist, and answer with that account as it is afterwards.
+// All actions but Add and List work on the account with the requested name.
+// Their answer contains the account after the change.
 const (
-	Add     Action = "add"     // make an account
-	List    Action = "list"    // a page of the accounts, in the order of their names
-	Show    Action = "show"    // change nothing
-	Admin   Action = "admin"   // make it an administrator
-	Disable Action = "disable" // let it log in no more, and end its sessions
-	Reset   Action = "reset"   // let its owner choose a password
-	Logout  Action = "logout"  // end its sessions
-	Remove  Action = "remove"  // remove it; the answer says what it was
+	Add     Action = "add"     // create an account
+	List    Action = "list"    // return a page of accounts in the order of their names
+	Show    Action = "show"    // return the account
+	Admin   Action = "admin"   // grant administrator rights
+	Disable Action = "disable" // disable the account and end its sessions
+	Reset   Action = "reset"   // return a link with which the owner chooses a password
+	Logout  Action = "logout"  // end all sessions
+	Remove  Action = "remove"  // delete the account; the answer contains it as it was
 )
 
-// Request is what the operator asks.
+// Request is an operator's request.
 type Request struct {
 	Action   Action `json:"action"`
-	Name     string `json:"name,omitempty"`     // of the account, as typed
-	Off      bool   `json:"off,omitempty"`      // Admin, Disable: the contrary
-	Admin    bool   `json:"admin,omitempty"`    // Add: an administrator
-	Link     bool   `json:"link,omitempty"`     // Add: a link, as for Reset, in place of a password
-	Password string `json:"password,omitempty"` // Add, without Link
-	Search   string `json:"search,omitempty"`   // List: how the names begin
-	After    string `json:"after,omitempty"`    // List: Next of the page before
+	Name     string `json:"name,omitempty"`     // the account's name as typed
+	Off      bool   `json:"off,omitempty"`      // Admin, Disable: do the opposite
+	Admin    bool   `json:"admin,omitempty"`    // Add: with administrator rights
+	Link     bool   `json:"link,omitempty"`     // Add: return a reset link instead of setting a password
+	Password string `json:"password,omitempty"` // Add without Link
+	Search   string `json:"search,omitempty"`   // List: prefix of the names
+	After    string `json:"after,omitempty"`    // List: Next of the previous page
 }
 
-// Answer is what came of a request.
+// Answer is the result of a request.
 type Answer struct {
 	Account  Account   `json:"account,omitzero"`
-	Link     string    `json:"link,omitempty"`     // works once, for accounts.ResetFor
+	Link     string    `json:"link,omitempty"`     // a reset link, valid once and for accounts.ResetFor
 	Accounts []Account `json:"accounts,omitempty"` // List
-	Next     string    `json:"next,omitempty"`     // List: for the next page; empty: there is none
+	Next     string    `json:"next,omitempty"`     // List: cursor for the next page; empty on the last one
 }
 
-// Account is what the operator sees of an account: never what proves it. Times
-// are UTC; one that has not come yet is zero.
+// Account describes an account to the operator, without its password hash.
+// Times are UTC; the zero time means "never".
 type Account struct {
 	ID              string    `json:"id"`
-	Name            string    `json:"name"` // fit for a terminal
+	Name            string    `json:"name"` // without terminal control characters
 	Admin           bool      `json:"admin"`
 	Disabled        bool      `json:"disabled"`
 	Created         time.Time `json:"created"`
 	LastLogin       time.Time `json:"last_login,omitzero"`
-	PasswordChanged time.Time `json:"password_changed,omitzero"` // zero: it has no password yet
+	PasswordChanged time.Time `json:"password_changed,omitzero"` // zero if the account has no password
 }
 
 func describe(a accounts.Account) Account {
@@ -81,9 +81,9 @@ func describe(a accounts.Account) Account {
 	}
 }
 
-// printable takes from a name what would steer a terminal. The rules for names
-// let nothing of the kind in, but this does not depend on them. The two joiners
-// are invisible and belong to the spelling of some languages.
+// printable replaces characters in a name that could control a terminal. Valid
+// names contain none; this is a second line of defence. Zero-width joiner and
+// non-joiner stay: they are part of the spelling of some languages.
 func printable(name string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || r == '\u200c' || r == '\u200d' {
@@ -93,14 +93,14 @@ func printable(name string) string {
 	}, name)
 }
 
-// maxText is more than any text of a request may have, in bytes.
-const maxText = 8 << 10
+// maxString is the maximum length of a string in a request, in bytes.
+const maxString = 8 << 10
 
-// check refuses what does not pass through the socket as it is, so that the
-// answer is the same without one.
+// check rejects strings that JSON would change, so that Direct and Client
+// return the same answers.
 func (r Request) check() error {
 	for _, text := range []string{r.Name, r.Password, r.Search, r.After} {
-		if len(text) > maxText {
+		if len(text) > maxString {
 			return &accounts.Error{Kind: accounts.Invalid, Message: "What was typed is too long."}
 		}
 		if !utf8.ValidString(text) {

@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// peer returns the user who connected, as the kernel noted it (SO_PEERCRED).
+// peer returns the user id of the process at the other end of the connection
+// (SO_PEERCRED).
 func peer(conn *net.UnixConn) (uid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

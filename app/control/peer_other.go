@@ -7,5 +7,6 @@ import (
 	"os"
 )
 
-// peer leaves it to the mode of the socket who may connect.
+// peer reports this process's user. Only the file mode of the socket protects
+// it on these systems.
 func peer(*net.UnixConn) (uid int, err error) { return os.Geteuid(), nil }

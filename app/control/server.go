@@ -16,25 +16,26 @@ import (
 )
 
 const (
-	sendTime   = 5 * time.Second  // for a request to arrive
-	answerTime = 20 * time.Second // for a request to be answered
-	finishTime = 5 * time.Second  // for those in hand, once the server is to stop
+	receiveTimeout = 5 * time.Second  // to receive a request
+	answerTimeout  = 20 * time.Second // to answer a request
+	finishTimeout  = 5 * time.Second  // to finish running requests at the end
 )
 
-// Server lets the operator's commands reach an Operator through the socket of a
-// database.
+// Server accepts requests on the control socket of a database and passes them
+// to an Operator.
 type Server struct {
 	operator Operator
 	log      *slog.Logger
 	path     string
-	made     fs.FileInfo // the socket, to know it again
+	identity fs.FileInfo // identity of the socket file
 	http     *http.Server
-	served   chan struct{} // closed when it accepts no more
+	stopped  chan struct{} // closed when the server has stopped accepting
 }
 
-// Listen makes the socket of the database, which only this user and root may use,
-// and serves until Close. The caller holds the lock of the database until then.
-// Each command that changes something is a line in the log.
+// Listen creates the control socket of the database and serves until Close.
+// Only this user and root can connect. The caller must hold the lock of the
+// database until Close returns. The log has a line for each command that
+// changes something.
 func Listen(database string, operator Operator, log *slog.Logger) (*Server, error) {
 	path, err := socket(database)
 	if err != nil {
@@ -48,46 +49,47 @@ func Listen(database string, operator Operator, log *slog.Logger) (*Server, erro
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("control socket: %w", err), ln.Close())
 	}
-	s := &Server{operator: operator, log: log, path: path, made: made, served: make(chan struct{})}
+	s := &Server{operator: operator, log: log, path: path, identity: made, stopped: make(chan struct{})}
 	s.http = &http.Server{
 		Handler:        http.HandlerFunc(s.serve),
-		ReadTimeout:    sendTime,
-		WriteTimeout:   answerTime,
+		ReadTimeout:    receiveTimeout,
+		WriteTimeout:   answerTimeout,
 		MaxHeaderBytes: 4 << 10,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelError),
 	}
-	s.http.SetKeepAlivesEnabled(false) // a command has one request, or pages of them
+	s.http.SetKeepAlivesEnabled(false) // a command sends one request, or one for each page
 	go s.accept(ln)
 	return s, nil
 }
 
 func (s *Server) accept(ln *net.UnixListener) {
-	defer close(s.served)
-	if err := s.http.Serve(owners{ln}); !errors.Is(err, http.ErrServerClosed) {
+	defer close(s.stopped)
+	if err := s.http.Serve(ownerListener{ln}); !errors.Is(err, http.ErrServerClosed) {
 		s.log.Error("control", "error", err)
 	}
 }
 
-// Close removes the socket, finishes the requests in hand, for a moment at most,
-// and returns when none is left.
+// Close removes the socket, waits up to finishTimeout for running requests and
+// stops the server.
 func (s *Server) Close() error {
 	var err error
-	if found, statErr := os.Lstat(s.path); statErr == nil && os.SameFile(found, s.made) {
+	if found, statErr := os.Lstat(s.path); statErr == nil && os.SameFile(found, s.identity) {
 		err = os.Remove(s.path)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
+	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
 	defer cancel()
 	if ended := s.http.Shutdown(ctx); ended != nil {
 		err = errors.Join(err, ended, s.http.Close())
 	}
-	<-s.served
+	<-s.stopped
 	if err != nil {
 		return fmt.Errorf("close control socket: %w", err)
 	}
 	return nil
 }
 
-// errRequest most likely means that the command is newer than the server.
+// errRequest is the answer to a malformed request, usually from a newer
+// version.
 var errRequest = errors.New("the server does not understand the command; it may be another version of latchkey")
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -99,8 +101,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil || r.Method != http.MethodPost {
 		err = errRequest
 	} else {
-		// A change that has begun is finished, whether the command waits or not.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTime)
+		// Once begun, a change is completed even if the client disconnects.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTimeout)
 		defer cancel()
 		answer, err = s.operator.Do(ctx, request)
 		s.note(ctx, request, answer, err)
@@ -111,8 +113,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// note writes the line for a command that changes something, or was to (OWASP
-// ASVS 16.3.1). What was typed as a name appears only if an account is called so.
+// note logs a command that changes something, or fails to (OWASP ASVS 16.3.1).
+// It logs a name only if an account has it, because a mistyped name could be a
+// password.
 func (s *Server) note(ctx context.Context, r Request, a Answer, err error) {
 	if r.Action == List || r.Action == Show {
 		return

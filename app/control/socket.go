@@ -11,27 +11,27 @@ import (
 	"time"
 )
 
-// ErrPathLong means that the database has a path for which the system has no
-// sockets.
+// ErrPathLong means that the path of the database is too long for a Unix
+// socket.
 var ErrPathLong = errors.New("the path is too long for a socket")
 
-// socket returns where the socket of a database is: beside the file itself,
-// wherever links to it are.
+// socket returns the path of the control socket, beside the database file. It
+// resolves symbolic links first.
 func socket(database string) (string, error) {
 	if real, err := filepath.EvalSymlinks(database); err == nil {
 		database = real
 	}
 	path := database + ".sock"
-	// One byte less than there is room for, as some systems want.
+	// Some systems need room for a terminating NUL.
 	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(path) > most {
 		return "", fmt.Errorf("%w: %s has %d bytes, %d is the most; name the database by a shorter path, such as one from its own folder", ErrPathLong, path, len(path), most)
 	}
 	return path, nil
 }
 
-// bind makes the socket, in the place of one that a killed server left behind.
-// The caller holds the lock of the database, so no other server of that file can
-// be making it now.
+// bind creates the socket and replaces one that a killed server has left. The
+// caller holds the lock of the database, so no other server of the same file
+// does so at the same time.
 func bind(path string) (*net.UnixListener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func bind(path string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The path may have become another's by the time this one is closed.
+	// By the time of Close, the path may belong to another server's socket.
 	ln.SetUnlinkOnClose(false)
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, ln.Close(), os.Remove(path))
@@ -59,8 +59,8 @@ func removeStale(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is in the way: it is not a socket", path)
 	}
-	// A database that was put in the place of another finds the socket of the
-	// server that still runs on the former.
+	// If the database file was replaced, a server may still run on the old file
+	// and use this socket.
 	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		conn.Close()
 		return fmt.Errorf("%s belongs to another server that runs", path)
@@ -68,13 +68,12 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
-// owners lets only connections of this user and of root through. The mode of
-// the socket does so already; this also counts between its making and its mode,
-// and if somebody loosens it.
-type owners struct{ *net.UnixListener }
+// ownerListener is a listener that accepts only this user and root. It protects the
+// socket before its mode is set, and if somebody changes the mode.
+type ownerListener struct{ *net.UnixListener }
 
-// Accept returns the next connection of somebody who may.
-func (l owners) Accept() (net.Conn, error) {
+// Accept returns the next connection of a permitted user.
+func (l ownerListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.AcceptUnix()
 		if err != nil {

@@ -6,18 +6,18 @@ import (
 	"latchkey/app/accounts"
 )
 
-// A request goes over the socket as the JSON body of a POST, and its reply comes
-// back as JSON: HTTP because the standard library bounds its time and its size.
+// A request is the JSON body of an HTTP POST, the reply is JSON, too. HTTP is
+// used because the standard library limits its times and sizes.
 
 const (
-	maxRequest = 256 << 10 // bytes: all texts of a request, each byte escaped
-	maxReply   = 4 << 20   // bytes: a page of accounts with the longest names
+	maxRequest = 256 << 10 // bytes: all strings of a request, with each byte escaped
+	maxReply   = 4 << 20   // bytes: a page of accounts with names of maximum length
 )
 
-// reply is an answer and what went wrong.
+// reply is an answer or an error in JSON.
 type reply struct {
 	Answer Answer        `json:"answer,omitzero"`
-	Kind   accounts.Kind `json:"kind,omitempty"` // of a refusal
+	Kind   accounts.Kind `json:"kind,omitempty"` // set if the error is an *accounts.Error
 	Error  string        `json:"error,omitempty"`
 }
 
@@ -33,7 +33,8 @@ func newReply(a Answer, err error) reply {
 	return r
 }
 
-// result returns what newReply was given, as far as it matters.
+// result returns the arguments of newReply. An internal failure keeps only its
+// text.
 func (r reply) result() (Answer, error) {
 	switch {
 	case r.Error == "":

@@ -50,7 +50,7 @@ func KeyOf(id string) (k Key) {
 			copy(k[:], at[:])
 		}
 	}
-	sum := sha256.Sum256(append(make([]byte, 0, idLength), id...)) // to convert it would allocate
+	sum := sha256.Sum256([]byte(id))
 	copy(k[timeSize:], sum[:])
 	return k
 }

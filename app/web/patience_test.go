@@ -12,8 +12,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"latchkey/app/internal/store"
-	"latchkey/app/registrations"
 	"latchkey/app/sessions"
 )
 
@@ -60,8 +58,9 @@ func newStuck(t *testing.T) (*world, *stuck) {
 	w := newWorld(t)
 	s := &stuck{Store: w.db.Sessions()}
 	site, err := New(Options{
-		Settings: w.settings, Accounts: w.accounts, Events: w.Site.events, Sessions: s, Registrations: w.db.Registrations(),
-		Log: slog.New(slog.NewJSONHandler(w.lines, nil)),
+		Settings: w.settings, Accounts: w.accounts, Events: w.Site.events, Sessions: s,
+		Registrations: w.db.Registrations(),
+		Log:           slog.New(slog.NewJSONHandler(w.lines, nil)),
 	})
 	w.must(err)
 	w.Site = site
@@ -106,9 +105,7 @@ func TestImpatience(t *testing.T) {
 			t.Errorf("after %s: %s\n%s", what, got, got.body)
 		}
 	}
-	if sports := w.sports("owner"); len(sports) > 0 {
-		t.Errorf("registered for %q", sports)
-	}
+	w.mustHaveNoRegistrations("owner")
 	list, err := w.db.Sessions().List(t.Context(), sessions.Account(w.ids["owner"]), 10)
 	if err != nil || len(list) != 1 {
 		t.Errorf("%d sessions, %v, want the one", len(list), err)
@@ -154,23 +151,5 @@ func TestContextOfARequest(t *testing.T) {
 		t.Error("nobody asked who it is, so the test shows nothing")
 	} else if _, ok := (*ctx).Deadline(); !ok {
 		t.Error("a request that was refused early would wait for ever")
-	}
-}
-
-// full is a store without room.
-type full struct{ registrations.Store }
-
-func (full) Insert(context.Context, registrations.Registration) error { return store.ErrFull }
-
-// Any store may have no room, not only that of sessions.
-func TestAnyStoreMayBeFull(t *testing.T) {
-	w := newWorld(t)
-	w.registrations = registrations.New(full{w.db.Registrations()}, nil)
-	got := w.post("owner", "/registrations", "sport=Football")
-	if got.status != 503 || got.header.Get("Retry-After") != "60" || strings.Contains(got.body, "store:") {
-		t.Errorf("%s, Retry-After %q\n%s", got, got.header.Get("Retry-After"), got.body)
-	}
-	if sports := w.sports("owner"); len(sports) > 0 {
-		t.Errorf("registered for %q", sports)
 	}
 }

@@ -103,7 +103,7 @@ func explain(err error) (r *Refusal, fault error) {
 		return &Refusal{Status: known.Code, Message: message}, fault
 	case errors.Is(err, sessions.ErrEnded):
 		return &Refusal{Status: fiber.StatusUnauthorized, Message: "Your session has ended. Please log in again."}, nil
-	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrBusy), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrFailed), errors.Is(err, context.DeadlineExceeded):
 		status := fiber.StatusServiceUnavailable
 		return &Refusal{Status: status, Message: messages[status], RetryAfter: time.Minute}, err
 	}

@@ -1,12 +1,14 @@
 package web
 
 import (
+	"context"
 	"html"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"latchkey/app/internal/store"
 	"latchkey/app/registrations"
 )
 
@@ -16,6 +18,14 @@ func (w *world) registration(of, sport string) registrations.ID {
 	r, err := registrations.New(w.db.Registrations(), time.Now).Register(w.t.Context(), w.ids[of], sport)
 	w.must(err)
 	return r.ID
+}
+
+// mustHaveNoRegistrations fails the test if an account has any.
+func (w *world) mustHaveNoRegistrations(of string) {
+	w.t.Helper()
+	if sports := w.sports(of); len(sports) > 0 {
+		w.t.Errorf("%s is registered for %q", of, sports)
+	}
 }
 
 // sports returns what an account is registered for.
@@ -221,4 +231,20 @@ func TestDeregisterForAnotherAsksForAProof(t *testing.T) {
 	if got.String() != "303 "+adminAccount(w.ids["owner"]) || len(w.sports("owner")) != 0 {
 		t.Errorf("after the proof: %s", got)
 	}
+}
+
+// full is a store without room.
+type full struct{ registrations.Store }
+
+func (full) Insert(context.Context, registrations.Registration) error { return store.ErrFull }
+
+// Any store may have no room, not only that of sessions.
+func TestAnyStoreMayBeFull(t *testing.T) {
+	w := newWorld(t)
+	w.registrations = registrations.New(full{w.db.Registrations()}, nil)
+	got := w.post("owner", "/registrations", "sport=Football")
+	if got.status != 503 || got.header.Get("Retry-After") != "60" || strings.Contains(got.body, "store:") {
+		t.Errorf("%s, Retry-After %q\n%s", got, got.header.Get("Retry-After"), got.body)
+	}
+	w.mustHaveNoRegistrations("owner")
 }

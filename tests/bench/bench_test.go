@@ -1,6 +1,6 @@
-// Package bench measures the built binary from outside. Compared cases take
-// turns within one run, so that the drift of the machine cancels, and only their
-// ratios count. Run it with
+// Package bench measures the built binary from outside. Compared cases
+// alternate within one run, so that changes of the machine's speed cancel out.
+// Only their ratios count. Run it with
 //
 //	go test -run '^$' -bench . ./tests/bench
 package bench
@@ -27,22 +27,22 @@ import (
 )
 
 const (
-	rounds  = 61                     // of a comparison
-	turn    = 250 * time.Millisecond // how long a case runs in a round: short, so that both meet the same weather
-	clients = 64                     // connections at once, unless a case says otherwise
+	rounds  = 61                     // rounds of a comparison
+	turn    = 250 * time.Millisecond // duration of a case in a round, short so that both cases run under the same conditions
+	clients = 64                     // connections, unless a case sets another number
 
-	// Processes are started anew so often, with a share of the rounds each time: where
-	// its memory happens to lie makes one of them some percent quicker than another.
+	// Processes are restarted this often during the rounds: the addresses of their
+	// memory alone make one process faster than another.
 	starts      = 5
 	loginRounds = 13                     // after each start
 	pageRounds  = 31                     // after each start
-	pageTurn    = 100 * time.Millisecond // pages come by the thousand in a shorter turn, too
+	pageTurn    = 100 * time.Millisecond // a shorter turn still has thousands of pages
 
 	grace = 5 * time.Second // for a process to stop
 )
 
-// TestMain serves as a comparison piece when it is started as one: it must be a
-// process of its own, as the measured binary is.
+// TestMain also serves the programs that the binary is compared with. Each must
+// be a process of its own, like the binary.
 func TestMain(m *testing.M) {
 	switch os.Getenv("LATCHKEY_BENCH_SERVE") {
 	case "bare":
@@ -54,14 +54,14 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// process is a server under measurement.
+// process is a measured server.
 type process struct {
 	addr   string
 	cmd    *exec.Cmd
 	client *fasthttp.HostClient
 }
 
-// latchkey builds the binary once and starts it with args on a new database.
+// build builds the binary once.
 var build = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "latchkey-bench")
 	if err != nil {
@@ -83,7 +83,7 @@ func latchkey(b *testing.B, env []string, args ...string) *process {
 	if err != nil {
 		b.Fatal(err)
 	}
-	// What is given in args later wins.
+	// Later arguments override earlier ones.
 	args = append([]string{"--addr=127.0.0.1:0", "--database=" + filepath.Join(b.TempDir(), "latchkey.db")}, args...)
 	cmd := exec.Command(binary, args...)
 	cmd.Env = append(os.Environ(), env...)
@@ -91,7 +91,7 @@ func latchkey(b *testing.B, env []string, args ...string) *process {
 	return start(b, cmd)
 }
 
-// comparison starts this test binary as a comparison piece.
+// comparison starts this test binary as one of the programs compared with.
 func comparison(b *testing.B, kind string, env ...string) *process {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -99,9 +99,8 @@ func comparison(b *testing.B, kind string, env ...string) *process {
 	return start(b, cmd)
 }
 
-// start runs cmd until the benchmark ends. Its log goes to a file, as a pipe
-// would have to be read by this process, which is busy; it says where cmd
-// listens.
+// start runs cmd until the benchmark ends and waits until it listens. Its log
+// goes to a file, because reading a pipe would cost this process time.
 func start(b *testing.B, cmd *exec.Cmd) *process {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "log")
@@ -134,7 +133,7 @@ func start(b *testing.B, cmd *exec.Cmd) *process {
 	return p
 }
 
-// stop ends the process, if it has not ended.
+// stop stops the process if it is running.
 func (p *process) stop() {
 	if p.cmd.ProcessState != nil {
 		return
@@ -145,8 +144,8 @@ func (p *process) stop() {
 	p.cmd.Wait()
 }
 
-// load sends requests over n connections for d and returns how many were
-// answered with the status in a second, and the time of each if times is set.
+// load sends requests over n connections for d. It returns the number of
+// answers with that status per second.
 func (p *process) load(b *testing.B, n int, d time.Duration, status int, prepare func(client, i int, r *fasthttp.Request)) (rate float64) {
 	b.Helper()
 	var count atomic.Int64
@@ -174,10 +173,10 @@ func (p *process) load(b *testing.B, n int, d time.Duration, status int, prepare
 	return float64(count.Load()) / time.Since(began).Seconds()
 }
 
-// password is one that nobody refuses.
+// password is a password that is always accepted.
 const password = "seven quiet lamps over harbour"
 
-// signUp makes an account and returns its cookie, as "name=value".
+// signUp creates an account and returns its cookie as "name=value".
 func (p *process) signUp(b *testing.B, name string) string {
 	b.Helper()
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
@@ -200,13 +199,13 @@ func preparePost(addr, path, form string, r *fasthttp.Request) {
 	r.SetBodyString(form)
 }
 
-// compared is what the rounds of a comparison gave.
+// compared holds the results of all rounds of a comparison.
 type compared struct{ ratios, rates []float64 }
 
-// run runs both in turns.
+// run runs both cases alternately.
 func (c *compared) run(rounds int, first, second func() float64) {
 	first()
-	second() // both warm
+	second() // warm up
 	for round := range rounds {
 		var x, y float64
 		if round%2 == 0 {
@@ -218,8 +217,8 @@ func (c *compared) run(rounds int, first, second func() float64) {
 	}
 }
 
-// report reports the median of first/second with its spread, from the lower quartile
-// to the upper, and the least and the most.
+// report reports the median of first/second with its quartiles, minimum and
+// maximum.
 func (c *compared) report(b *testing.B, name string) {
 	b.Helper()
 	slices.Sort(c.ratios)
@@ -231,10 +230,10 @@ func (c *compared) report(b *testing.B, name string) {
 	b.ReportMetric(c.ratios[0], name+"-min")
 	b.ReportMetric(c.ratios[n-1], name+"-max")
 	b.ReportMetric(c.rates[n/2], "a-second")
-	b.ReportMetric(0, "ns/op") // the length of the benchmark says nothing
+	b.ReportMetric(0, "ns/op") // the duration of the benchmark means nothing
 }
 
-// answer is a response, to be sent again by the bare handler.
+// answer is a response that the bare handler replays.
 type answer struct {
 	Status int
 	Header [][2]string
@@ -256,7 +255,7 @@ func (p *process) answer(b *testing.B, path, cookie string) answer {
 	a := answer{Status: response.StatusCode(), Body: response.Body()}
 	for k, v := range response.Header.All() {
 		switch string(k) {
-		case "Date", "Content-Length": // the server sets them anew
+		case "Date", "Content-Length": // set by the server
 		default:
 			a.Header = append(a.Header, [2]string{string(k), string(v)})
 		}
@@ -281,7 +280,7 @@ func BenchmarkPage(b *testing.B) {
 	}
 }
 
-// pages starts the binary, and a bare handler that sends the same start page.
+// pages starts the binary and a bare handler that sends the same start page.
 func pages(b *testing.B, loggedIn bool, env ...string) (app, bare *process, cookie string) {
 	b.Helper()
 	app = latchkey(b, env)
@@ -303,7 +302,8 @@ func pages(b *testing.B, loggedIn bool, env ...string) (app, bare *process, cook
 	return app, bare, cookie
 }
 
-// pages returns what asks for the start page for one turn.
+// pages returns a function that requests the start page for one turn and
+// returns the rate.
 func (p *process) pages(b *testing.B, cookie string) func() float64 {
 	return func() float64 {
 		return p.load(b, clients, pageTurn, fasthttp.StatusOK, func(_, i int, r *fasthttp.Request) {
@@ -315,8 +315,8 @@ func (p *process) pages(b *testing.B, cookie string) func() float64 {
 	}
 }
 
-// BenchmarkScaling compares what a second core brings to our page with what it
-// brings to the bare handler.
+// BenchmarkScaling compares the gain of a second core for the start page and
+// for the bare handler.
 func BenchmarkScaling(b *testing.B) {
 	var c compared
 	for range starts {
@@ -332,11 +332,11 @@ func BenchmarkScaling(b *testing.B) {
 		}
 	}
 	c.report(b, "of-bare-scaling")
-	b.ReportMetric(0, "a-second") // of no meaning here
+	b.ReportMetric(0, "a-second") // meaningless here
 }
 
-// BenchmarkLogin compares lasting logins, by a name alone as with --dev, with the
-// same step on the adapter's own Set.
+// BenchmarkLogin compares durable logins, without a password as with --dev,
+// with plain Fiber code on the adapter's Set.
 func BenchmarkLogin(b *testing.B) {
 	for _, n := range []int{1, 8, 64, 256} {
 		b.Run("clients "+strconv.Itoa(n), func(b *testing.B) {
@@ -362,8 +362,8 @@ func BenchmarkLogin(b *testing.B) {
 	}
 }
 
-// BenchmarkStart reports what a process costs: the time from its start to the
-// first page, its memory when idle after that, and the size of the binary.
+// BenchmarkStart reports the time from the start of the process to the first
+// page, its memory when idle, and the size of the binary.
 func BenchmarkStart(b *testing.B) {
 	var times []time.Duration
 	var memory float64

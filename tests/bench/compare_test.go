@@ -11,8 +11,8 @@ import (
 	storage "github.com/gofiber/storage/bbolt"
 )
 
-// serveBare answers every request with the same bytes and headers: the most that
-// Fiber can do.
+// serveBare answers every request with the same bytes and headers: the upper
+// bound of Fiber.
 func serveBare() {
 	var a answer
 	if err := json.Unmarshal([]byte(os.Getenv("LATCHKEY_BENCH_ANSWER")), &a); err != nil {
@@ -28,7 +28,7 @@ func serveBare() {
 	serve(app)
 }
 
-// servePlain logs in as plain Fiber code does, on the adapter's own Set.
+// servePlain logs in as plain Fiber code does, with the adapter's Set.
 func servePlain() {
 	store := session.New(session.Config{
 		Storage: storage.New(storage.Config{Database: os.Getenv("LATCHKEY_BENCH_DATABASE")}),

@@ -14,8 +14,8 @@ import (
 	"latchkey/app/sessions"
 )
 
-// BenchmarkGroupCommit compares writes that share commits with the same writes one by
-// one, and with what the disk can do: one raw fdatasync after another.
+// BenchmarkGroupCommit compares group commit with single commits, and with raw
+// fdatasync calls.
 func BenchmarkGroupCommit(b *testing.B) {
 	raw, err := os.Create(filepath.Join(b.TempDir(), "raw"))
 	if err != nil {
@@ -61,7 +61,7 @@ func BenchmarkGroupCommit(b *testing.B) {
 	}
 }
 
-// rate returns how often a second writers can write, for one turn.
+// rate returns the writes per second of that many writers in one turn.
 func rate(b *testing.B, writers int, write func() error) float64 {
 	b.Helper()
 	var count atomic.Int64

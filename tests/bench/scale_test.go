@@ -27,14 +27,14 @@ import (
 
 var sizes = flag.String("sizes", "1000,100000", "how many sessions are on file, one figure for each case, the smallest first")
 
-// growthRounds are those of each case and size, of many requests each.
+// growthRounds is the number of rounds for each case and size.
 const growthRounds = 7
 
-// perAccount is how many sessions each account has.
+// perAccount is the number of sessions of each account.
 const perAccount = 10
 
-// sessionID returns the id of session i, so that none has to be remembered. Those
-// of one account are as far apart in time as they can be.
+// sessionID returns the id of session i, so that ids need not be stored. The
+// sessions of an account are spread evenly over time.
 func sessionID(i int) string {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("session"), uint64(i)))
 	made := 1_700_000_000_000 + uint64(i%perAccount)<<30 + uint64(i/perAccount)
@@ -44,11 +44,11 @@ func sessionID(i int) string {
 
 func accountName(i int) string { return "Player " + strconv.Itoa(i) }
 
-// limits are the product's own.
+// limits are the defaults of the app.
 var limits = sessions.Limits{Idle: 7 * 24 * time.Hour, Lifetime: 30 * 24 * time.Hour}
 
-// fill makes a file with n sessions, perAccount of each account. The first
-// account is an administrator's.
+// fill creates a file with n sessions, perAccount for each account. The first
+// account is an administrator.
 func fill(b *testing.B, n int) (path string) {
 	b.Helper()
 	path = filepath.Join(b.TempDir(), "latchkey.db")
@@ -64,7 +64,7 @@ func fill(b *testing.B, n int) (path string) {
 	}
 	var next atomic.Int64
 	var writers sync.WaitGroup
-	for range 512 { // they share commits
+	for range 512 { // concurrent, so that they share commits
 		writers.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1
@@ -92,18 +92,18 @@ func fill(b *testing.B, n int) (path string) {
 	return path
 }
 
-// grown is a server on a file of some size.
+// grown is a server on a file of a certain size.
 type grown struct {
 	*process
-	n       int // sessions
+	n       int // number of sessions
 	path    string
 	started []float64            // seconds from the start of a process to its first page
-	opened  []float64            // seconds to open the file alone
-	written float64              // seconds from the start of the last one to its first sign-up
-	taken   map[string][]float64 // case → seconds of each
+	opened  []float64            // seconds to open the file
+	written float64              // seconds from the last start to the first sign-up
+	taken   map[string][]float64 // case → seconds of each request
 }
 
-// opening returns how many seconds it takes to open a file that no server has open.
+// opening returns the seconds it takes to open a file that no server has open.
 func opening(b *testing.B, path string) float64 {
 	b.Helper()
 	began := time.Now()
@@ -118,8 +118,8 @@ func opening(b *testing.B, path string) float64 {
 	return taken
 }
 
-// BenchmarkGrowth shows how costs grow with the sessions on file. The sizes take
-// turns, so that the machine's drift cancels in the ratios.
+// BenchmarkGrowth shows how costs grow with the number of sessions. The sizes
+// alternate, so that changes of the machine's speed cancel out.
 func BenchmarkGrowth(b *testing.B) {
 	if _, err := build(); err != nil {
 		b.Fatal(err)
@@ -140,7 +140,7 @@ func BenchmarkGrowth(b *testing.B) {
 			began := time.Now()
 			g.process = latchkey(b, nil, "--database="+g.path)
 			g.answer(b, "/", "")
-			if round > 0 { // the first one warms
+			if round > 0 { // the first round warms up
 				g.started = append(g.started, time.Since(began).Seconds())
 			}
 			if round < growthRounds {
@@ -148,7 +148,8 @@ func BenchmarkGrowth(b *testing.B) {
 				g.opened = append(g.opened, opening(b, g.path))
 				continue
 			}
-			// The last one stays. A write waits until the whole file has been looked at.
+			// Keep the last process. The first write waits until the whole file is
+			// verified.
 			g.signUp(b, "Newcomer")
 			g.written = time.Since(began).Seconds()
 			if g == empty {
@@ -156,13 +157,13 @@ func BenchmarkGrowth(b *testing.B) {
 			}
 		}
 	}
-	// A visitor at random each time. What ends sessions ends those of the last
-	// tenth, which the others leave alone.
+	// A random visitor each time. Requests that end sessions use the last tenth,
+	// which the others do not use.
 	stays := func(g *grown) int { return rand.IntN(g.n * 9 / 10) }
 	ended := map[*grown]int{}
 	for _, c := range []struct {
 		name   string
-		count  int // in a round
+		count  int // requests in a round
 		status int
 		method string
 		path   string
@@ -191,7 +192,7 @@ func BenchmarkGrowth(b *testing.B) {
 					if err := g.client.Do(request, response); err != nil || response.StatusCode() != c.status {
 						b.Fatalf("%s: %d, %v", c.name, response.StatusCode(), err)
 					}
-					if round > 0 { // the first one warms
+					if round > 0 { // the first round warms up
 						g.taken[c.name] = append(g.taken[c.name], time.Since(sent).Seconds())
 					}
 				}
@@ -226,7 +227,7 @@ func BenchmarkGrowth(b *testing.B) {
 			b.ReportMetric(quantile(g.started, .5)/quantile(empty.started, .5), "start-ratio-to-empty")
 			b.ReportMetric((quantile(g.started, .5)-quantile(g.opened, .5))/quantile(empty.started, .5), "rest-of-start-ratio-to-empty")
 			b.ReportMetric(float64(info.Size())/(1<<20), "MiB-file")
-			b.ReportMetric(statusMiB(b, g.cmd.Process.Pid, "RssAnon:"), "MiB-memory") // without the file's own
+			b.ReportMetric(statusMiB(b, g.cmd.Process.Pid, "RssAnon:"), "MiB-memory") // without the mapped file
 			b.ReportMetric(0, "ns/op")
 		})
 	}

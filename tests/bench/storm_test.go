@@ -18,9 +18,9 @@ const (
 	storm    = 10 * time.Second
 )
 
-// BenchmarkPasswordStorm measures how long pages take while 200 clients log in
-// with a wrong password at once, against the same without them, and the most
-// memory that the process ever had.
+// BenchmarkPasswordStorm measures how long pages take during 200 concurrent
+// logins with a wrong password, compared with no logins, and the peak memory of
+// the process.
 func BenchmarkPasswordStorm(b *testing.B) {
 	app := latchkey(b, nil, "--trusted-proxies=127.0.0.1")
 	cookie := app.signUp(b, "Ann")
@@ -40,7 +40,7 @@ func BenchmarkPasswordStorm(b *testing.B) {
 				default:
 				}
 				preparePost(app.addr, "/login", fmt.Sprintf("name=n%d.%d&password=wrong", i, n), request)
-				// Each from a network of its own, so that the throttle does not end it.
+				// Each from another network, so that they are not throttled.
 				request.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.1", i, n%250))
 				if err := app.client.Do(request, response); err != nil {
 					b.Error(err)
@@ -66,8 +66,8 @@ func BenchmarkPasswordStorm(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// times asks for the start page over four connections for d, and returns how
-// many seconds each took, sorted.
+// times requests the start page over four connections for d and returns the
+// sorted durations in seconds.
 func (p *process) times(b *testing.B, d time.Duration, cookie string) []float64 {
 	b.Helper()
 	const connections = 4
@@ -89,7 +89,7 @@ func (p *process) times(b *testing.B, d time.Duration, cookie string) []float64 
 					return
 				}
 				mine = append(mine, time.Since(sent).Seconds())
-				time.Sleep(time.Millisecond) // a visitor, not a flood
+				time.Sleep(time.Millisecond) // like a visitor, not a flood
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -106,7 +106,7 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// peakMiB returns the most memory that the process ever had resident.
+// peakMiB returns the peak resident memory of the process.
 func peakMiB(b *testing.B, pid int) float64 {
 	b.Helper()
 	return statusMiB(b, pid, "VmHWM:")
@@ -126,8 +126,8 @@ func statusMiB(b *testing.B, pid int, line string) float64 {
 	return kib / 1024
 }
 
-// BenchmarkFirstVisit counts what a first visit moves over the wire: the start
-// page and all that it loads, headers included, as a browser asks for it.
+// BenchmarkFirstVisit counts the bytes on the wire of a first visit: the start
+// page and everything it loads, with headers.
 func BenchmarkFirstVisit(b *testing.B) {
 	app := latchkey(b, nil)
 	total := 0

@@ -10,49 +10,50 @@ import (
 	"latchkey/tests/rig"
 )
 
-// client is somebody with a few accounts of their own and several browsers. It
-// remembers what was acknowledged, and the one change that was on its way when
-// the server was killed.
+// client is a visitor with several accounts and browsers. It remembers all
+// acknowledged changes, and the one request that was in flight when the server
+// was killed.
 type client struct {
 	number   int
-	figures  *figures
+	figures  *counts
 	random   *rand.Rand
 	line     *rig.Line
-	made     int // accounts so far
+	created  int // number of accounts created
 	accounts []*account
-	ended    []string // cookies of sessions that ended, the last few
-	gone     []*gone  // accounts that were removed, the last few
+	ended    []string // cookies of the latest sessions that ended
+	gone     []*gone  // the latest accounts that were deleted
 	flight   *flight
 }
 
 type account struct {
 	name, password string
-	cookies        []string        // of sessions that are logged in
+	cookies        []string        // of the sessions that are logged in
 	sports         map[string]bool // registrations
 }
 
-// gone is an account that was removed. Its name is free, and whoever takes it has
-// nothing of what it had.
+// gone is a deleted account. Its name is available again, and a new account of
+// that name must have nothing of the old one.
 type gone struct {
 	name    string
 	cookies []string
 }
 
-// flight is a change that was sent and not acknowledged. settle finds out after
-// a restart whether it happened; both are right, anything between is not.
+// flight is a request that was sent and not acknowledged. After a restart,
+// settle finds out whether it was executed. Either is right, but not a partial
+// change.
 type flight struct {
 	settle func() error
 }
 
 const (
 	mostAccounts = 3
-	mostSessions = 4 // of one account
+	mostSessions = 4 // per account
 	mostEnded    = 12
 	mostGone     = 2
 )
 
-// live makes changes at random until the server is killed. What fails before that
-// is an error.
+// live makes random changes until the server is killed. An error before that is
+// a failure.
 func (c *client) live(line *rig.Line, killed <-chan struct{}) error {
 	c.line = line
 	for {
@@ -72,7 +73,7 @@ func (c *client) browser(cookie string) *rig.Browser {
 	return &rig.Browser{Line: c.line, Cookie: cookie}
 }
 
-// step makes one change or looks at a page.
+// step makes one change or reads a page.
 func (c *client) step() error {
 	if len(c.accounts) == 0 {
 		return c.newAccount()
@@ -97,13 +98,14 @@ func (c *client) step() error {
 	case n < 86 && len(c.accounts) == mostAccounts:
 		return c.remove(a)
 	}
-	return c.look(a)
+	return c.readPages(a)
 }
 
-// errRefused means that the server could not do something now, and did nothing.
+// errRefused means that the server rejected a request for the moment and
+// changed nothing.
 var errRefused = errors.New("refused for now")
 
-// send posts a change and takes its answer for its acknowledgement.
+// send posts a change. A successful answer acknowledges it.
 func (c *client) send(b *rig.Browser, path string, form url.Values, settle func() error) error {
 	c.flight = &flight{settle}
 	had := b.Cookie
@@ -122,15 +124,15 @@ func (c *client) send(b *rig.Browser, path string, form url.Values, settle func(
 	return nil
 }
 
-// newAccount makes an account by logging in, or, for two of the clients, by a
-// sign-up with a password.
+// newAccount creates an account: by logging in with --dev or, for two of the
+// clients, by signing up with a password.
 func (c *client) newAccount() error {
-	a := &account{name: fmt.Sprintf("c%d-%d", c.number, c.made)}
-	c.made++
+	a := &account{name: fmt.Sprintf("c%d-%d", c.number, c.created)}
+	c.created++
 	b := c.browser("")
 	path, form := "/login", url.Values{"name": {a.name}}
 	settle := func() error { return c.settleNew(a) }
-	if c.number < 2 && c.made%4 == 0 {
+	if c.number < 2 && c.created%4 == 0 {
 		a.password = "four unrelated mushrooms whistle"
 		path, form = "/signup", url.Values{"name": {a.name}, "password": {a.password}}
 	}
@@ -142,8 +144,8 @@ func (c *client) newAccount() error {
 	return nil
 }
 
-// settleNew logs in to an account that may be there. If it is not, its name must
-// be free.
+// settleNew logs in to an account that may exist. If it does not, its name must
+// be available.
 func (c *client) settleNew(a *account) error {
 	b := c.browser("")
 	answer, err := b.Post("/login", url.Values{"name": {a.name}, "password": {a.password}}.Encode())
@@ -163,7 +165,7 @@ func (c *client) settleNew(a *account) error {
 
 func (c *client) logIn(a *account) error {
 	b := c.browser("")
-	// One that nobody heard of is nobody's.
+	// An account that was never acknowledged is not tracked.
 	err := c.send(b, "/login", url.Values{"name": {a.name}, "password": {a.password}}, func() error { return nil })
 	if err == nil {
 		a.cookies = append(a.cookies, b.Cookie)
@@ -185,7 +187,7 @@ func (c *client) logOut(a *account, i int) error {
 	return err
 }
 
-// endOthers keeps the first session of the account.
+// endOthers ends all sessions but the first.
 func (c *client) endOthers(a *account) error {
 	others := slices.Clone(a.cookies[1:])
 	err := c.send(c.browser(a.cookies[0]), "/account/sessions/end-others", nil, func() error {
@@ -197,7 +199,7 @@ func (c *client) endOthers(a *account) error {
 	return err
 }
 
-// settleAll finds out whether sessions have ended: all of them or none.
+// settleAll checks that all of the sessions have ended, or none.
 func (c *client) settleAll(a *account, cookies []string, gone func()) error {
 	out := 0
 	for _, cookie := range cookies {
@@ -227,7 +229,7 @@ func (c *client) end(a *account, cookies ...string) {
 	c.ended = c.ended[max(0, len(c.ended)-mostEnded):]
 }
 
-// remove removes the account, and with it all that it has.
+// remove deletes the account with everything it owns.
 func (c *client) remove(a *account) error {
 	cookies := slices.Clone(a.cookies)
 	forget := func() {
@@ -253,8 +255,8 @@ func (c *client) who(cookie string) (string, error) {
 	return answer.Who()
 }
 
-// look looks at the pages of an account, as somebody does who reads.
-func (c *client) look(a *account) error {
+// readPages reads the pages of an account.
+func (c *client) readPages(a *account) error {
 	name, err := c.who(a.cookies[c.random.IntN(len(a.cookies))])
 	if err == nil && name != a.name {
 		err = fmt.Errorf("the page of %q, not of %q", name, a.name)

@@ -1,11 +1,11 @@
-// Package crash kills the built binary under load, again and again on the same
-// file, and holds it to what it had acknowledged:
+// Package crash kills the built binary under load, many times on the same file,
+// and checks that every acknowledged change is kept:
 //
 //	go test ./tests/crash
 //	go test ./tests/crash -timeout 1h -kills 1000
 //
-// A kill ends the process, not the machine: what the system has taken from the
-// process stays. Whether the disk keeps its word is not tested here.
+// A kill ends the process, not the machine, so data that the kernel has
+// accepted is not lost. Whether the disk keeps its promises is not tested here.
 package crash
 
 import (
@@ -31,10 +31,10 @@ var (
 
 const (
 	clients    = 16
-	checkEvery = 5 // kills from one check of the file to the next
-	// Activity is written a second later. Where the server always dies before,
-	// sessions end of age, as they should, and no kill meets a renewal.
-	longEvery = 6 // kills from one long life to the next
+	checkEvery = 5 // a check of the file after so many kills
+	// Renewals are written a second later. If the server always dies sooner,
+	// sessions expire, as they should, and no kill interrupts a renewal.
+	longEvery = 6 // a long life after so many kills
 )
 
 var binary string
@@ -54,17 +54,17 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// figures count what was tried and what came of it.
-type figures struct {
-	acknowledged atomic.Int64 // changes
-	hanging      atomic.Int64 // changes that a kill met on their way
-	checks       atomic.Int64 // acknowledged changes looked at after a restart
-	lost         atomic.Int64 // acknowledged, and not there
-	undone       atomic.Int64 // acknowledged as ended, and there
-	half         atomic.Int64 // neither there nor not there
+// figures counts what was tried and how it ended.
+type counts struct {
+	acknowledged atomic.Int64 // acknowledged changes
+	hanging      atomic.Int64 // requests in flight at a kill
+	checks       atomic.Int64 // acknowledged changes checked after a restart
+	lost         atomic.Int64 // acknowledged, but missing
+	undone       atomic.Int64 // acknowledged as ended, but still there
+	half         atomic.Int64 // partly there
 }
 
-func (f *figures) String() string {
+func (f *counts) String() string {
 	return fmt.Sprintf("%d changes acknowledged, %d on their way at a kill, %d checks, %d lost, %d undone, %d half there",
 		f.acknowledged.Load(), f.hanging.Load(), f.checks.Load(), f.lost.Load(), f.undone.Load(), f.half.Load())
 }
@@ -84,7 +84,7 @@ func TestKill(t *testing.T) {
 		Binary:   binary,
 		Database: filepath.Join(folder, "data", "latchkey.db"),
 		Folder:   folder,
-		// A tenth of the idle limit is how often a session is renewed.
+		// A session is renewed every tenth of the idle limit.
 		Args: []string{"--dev", "--session-idle=60s"},
 	}
 	t.Cleanup(func() {
@@ -95,7 +95,7 @@ func TestKill(t *testing.T) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var f figures
+	var f counts
 	var all []*client
 	for i := range clients {
 		all = append(all, &client{number: i, figures: &f, random: rand.New(rand.NewPCG(*seed, uint64(i)+1))})
@@ -126,7 +126,7 @@ func TestKill(t *testing.T) {
 		group.Wait()
 		line.HangUp()
 		if kill%checkEvery == 0 {
-			mustBeWhole(t, server)
+			checkFile(t, server)
 		}
 		if err := server.Start(); err != nil {
 			t.Fatalf("after kill %d: %v", kill, err)
@@ -149,19 +149,19 @@ func TestKill(t *testing.T) {
 	if err := server.Stop(); err != nil {
 		t.Error(err)
 	}
-	mustBeWhole(t, server)
+	checkFile(t, server)
 	t.Logf("%d kills in %.0f s: %v", *kills, time.Since(began).Seconds(), &f)
 	if f.acknowledged.Load() < int64(*kills) {
 		t.Error("hardly anything was acknowledged, so nothing was shown")
 	}
 }
 
-func mustBeWhole(t *testing.T, server *rig.Server) {
+func checkFile(t *testing.T, server *rig.Server) {
 	t.Helper()
 	if output, code := server.Run("check"); code != 0 {
 		t.Fatalf("latchkey check: exit code %d\n%s", code, output)
 	}
 }
 
-// errHalf means that something is half there.
+// errHalf means that a change is partly there.
 var errHalf = errors.New("half there")

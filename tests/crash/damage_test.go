@@ -11,8 +11,8 @@ import (
 	"latchkey/tests/rig"
 )
 
-// The package of the store opens hundreds of damaged files. A few meet the whole
-// program here.
+// Package bolt tests hundreds of damaged files. This test runs the whole
+// program on a few.
 func TestDamagedFile(t *testing.T) {
 	folder := t.TempDir()
 	if err := rig.Views(folder); err != nil {
@@ -22,19 +22,19 @@ func TestDamagedFile(t *testing.T) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	people := &people{line: server.Line()}
+	people := &logins{line: server.Line()}
 	for range 40 {
 		people.logIn(t)
 	}
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	mustBeWhole(t, server)
+	checkFile(t, server)
 	whole, err := os.ReadFile(server.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What a browser says of itself stands in records alone.
+	// The User-Agent is stored in records only.
 	inRecords := slices.Clone(whole)
 	for at, n := 0, 0; ; n++ {
 		next := bytes.Index(inRecords[at:], []byte("Mozilla"))
@@ -45,7 +45,7 @@ func TestDamagedFile(t *testing.T) {
 			inRecords[at] ^= 1
 		}
 	}
-	// Both heads lead to the buckets, whose names are there in plain text.
+	// Both meta pages lead to the buckets, whose names are in plain text.
 	inBuckets := bytes.ReplaceAll(whole, []byte("accounts"), []byte("accountz"))
 	zeroed := slices.Clone(whole)
 	clear(zeroed[2*4096 : len(zeroed)/2])
@@ -87,7 +87,7 @@ func TestDamagedFile(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// Whose session is damaged is nobody, and the browser forgets it.
+				// A damaged session is anonymous, and the browser's cookie is deleted.
 				switch who, err := answer.Who(); {
 				case err == nil && who == name && visitor.Cookie == cookie:
 					kept++
@@ -106,7 +106,7 @@ func TestDamagedFile(t *testing.T) {
 			if err := damaged.Kill(); err != nil {
 				t.Error(err)
 			}
-			faults := damaged.Faults() // not all of many
+			faults := damaged.Faults() // a part of many
 			for _, fault := range faults {
 				if !strings.Contains(fault, "damaged") {
 					t.Errorf("the log has %s", fault)

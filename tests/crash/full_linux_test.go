@@ -18,16 +18,16 @@ import (
 	"latchkey/tests/rig"
 )
 
-// room is a place for a database that can be made full, and empty again.
-type room struct {
+// volume is a place for a database that can be filled up and emptied again.
+type volume struct {
 	folder string
 	prefix []string // see rig.Server
 	fill   func(t *testing.T, s *rig.Server)
 	clear  func(t *testing.T, s *rig.Server)
 }
 
-// smallDisk is a file system of its own. Only root may make one.
-func smallDisk(t *testing.T) room {
+// smallDisk returns a file system of its own. Only root can create one.
+func smallDisk(t *testing.T) volume {
 	folder := t.TempDir()
 	if err := unix.Mount("latchkey-test", folder, "tmpfs", 0, "size=4m"); err != nil {
 		t.Skipf("no file system can be mounted here (%v); the limited file stands for it", err)
@@ -38,7 +38,7 @@ func smallDisk(t *testing.T) room {
 		}
 	})
 	ballast := filepath.Join(folder, "ballast")
-	return room{
+	return volume{
 		folder: folder,
 		fill: func(t *testing.T, _ *rig.Server) {
 			file, err := os.Create(ballast)
@@ -61,9 +61,9 @@ func smallDisk(t *testing.T) room {
 	}
 }
 
-// limitedFile is a process whose files may not grow beyond what they are, and
-// that may be taken back.
-func limitedFile(t *testing.T) room {
+// limitedFile limits the file size of the server process. The limit can be
+// lifted.
+func limitedFile(t *testing.T) volume {
 	limit := func(t *testing.T, s *rig.Server, to func(old unix.Rlimit) uint64) {
 		var old unix.Rlimit
 		if err := unix.Prlimit(s.PID(), unix.RLIMIT_FSIZE, nil, &old); err != nil {
@@ -73,7 +73,7 @@ func limitedFile(t *testing.T) room {
 			t.Fatal(err)
 		}
 	}
-	return room{
+	return volume{
 		folder: t.TempDir(),
 		fill: func(t *testing.T, s *rig.Server) {
 			info, err := os.Stat(s.Database)
@@ -88,8 +88,9 @@ func limitedFile(t *testing.T) room {
 	}
 }
 
-// serveIn starts a server whose database is in the room, until the test ends.
-func serveIn(t *testing.T, room room, args ...string) *rig.Server {
+// serveIn starts a server with a database on the volume. The server runs until
+// the end of the test.
+func serveIn(t *testing.T, disk volume, args ...string) *rig.Server {
 	folder := t.TempDir()
 	if err := rig.Views(folder); err != nil {
 		t.Fatal(err)
@@ -97,9 +98,9 @@ func serveIn(t *testing.T, room room, args ...string) *rig.Server {
 	server := &rig.Server{
 		Binary:   binary,
 		Folder:   folder,
-		Database: filepath.Join(room.folder, "data", "latchkey.db"),
+		Database: filepath.Join(disk.folder, "data", "latchkey.db"),
 		Args:     append([]string{"--dev"}, args...),
-		Prefix:   room.prefix,
+		Prefix:   disk.prefix,
 	}
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -113,28 +114,28 @@ func serveIn(t *testing.T, room room, args ...string) *rig.Server {
 }
 
 func TestFullDisk(t *testing.T) {
-	for name, make := range map[string]func(*testing.T) room{"small disk": smallDisk, "limited file": limitedFile} {
+	for name, make := range map[string]func(*testing.T) volume{"small disk": smallDisk, "limited file": limitedFile} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // it waits more than it works
+			t.Parallel() // mostly waits
 			testFull(t, make(t))
 		})
 	}
 }
 
-// testFull fills the room, twice, and has the server go on and recover.
-func testFull(t *testing.T, room room) {
-	server := serveIn(t, room, "--session-idle=20s") // renewals too find no room
+// testFull fills the volume twice. The server must keep running and recover.
+func testFull(t *testing.T, disk volume) {
+	server := serveIn(t, disk, "--session-idle=20s") // with renewals that need space, too
 	line := server.Line()
-	people := &people{line: line}
+	people := &logins{line: line}
 	for range 20 {
 		if status := people.logIn(t); status != 303 {
 			t.Fatalf("a login: status %d", status)
 		}
 	}
 	for round := range 2 {
-		room.fill(t, server)
+		disk.fill(t, server)
 		refused := 0
-		// Pages that were freed before are still good for some.
+		// Free pages of the file still have room for some changes.
 		for range 400 {
 			if people.logIn(t) == 503 {
 				refused++
@@ -146,29 +147,30 @@ func testFull(t *testing.T, room room) {
 		if refused < 5 {
 			t.Fatalf("round %d: %d logins were refused on a full disk\n%s", round, refused, server.Tail())
 		}
-		people.mustBeIn(t, some)
-		people.mustKeepRegistrations(t)
+		people.checkLoggedIn(t, some)
+		people.checkRegistrations(t)
 		time.Sleep(2100 * time.Millisecond) // a renewal is due
-		people.mustBeIn(t, some)
-		room.clear(t, server)
+		people.checkLoggedIn(t, some)
+		disk.clear(t, server)
 		for i := range 15 {
 			if status := people.logIn(t); status != 303 {
-				t.Fatalf("round %d: login %d after there is room again: status %d\n%s", round, i, status, server.Tail())
+				t.Fatalf("round %d: login %d after space was freed: status %d\n%s", round, i, status, server.Tail())
 			}
 		}
-		people.mustBeIn(t, some)
+		people.checkLoggedIn(t, some)
 	}
 	killAndStart(t, server, line)
 	people.line = server.Line()
-	people.mustBeIn(t, len(people.cookies))
+	people.checkLoggedIn(t, len(people.cookies))
 	t.Logf("%d logins refused, %d acknowledged, none lost", people.refused, len(people.cookies))
 }
 
-// The clients of TestKill all change things at once while the room fills, is full,
-// and is there again. What was refused with 503 has not happened, pages go on, and
-// the same process takes every kind of change again.
+// The clients of TestKill make changes concurrently while the volume fills up,
+// is full, and is emptied again. A request answered with 503 must have changed
+// nothing, pages must keep working, and afterwards the same process must accept
+// every kind of change.
 func TestFullDiskUnderLoad(t *testing.T) {
-	for name, make := range map[string]func(*testing.T) room{"small disk": smallDisk, "limited file": limitedFile} {
+	for name, make := range map[string]func(*testing.T) volume{"small disk": smallDisk, "limited file": limitedFile} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			testFullUnderLoad(t, make(t))
@@ -176,15 +178,16 @@ func TestFullDiskUnderLoad(t *testing.T) {
 	}
 }
 
-func testFullUnderLoad(t *testing.T, room room) {
-	server := serveIn(t, room)
+func testFullUnderLoad(t *testing.T, disk volume) {
+	server := serveIn(t, disk)
 	pid, line := server.PID(), server.Line()
-	people := &people{line: line}
-	var f figures
+	people := &logins{line: line}
+	var f counts
 	var refused atomic.Int64
 	var all []*client
 	for i := range 8 {
-		// The first two also sign up, which may leave an account behind a 503.
+		// The first two clients also sign up, which may create an account and then
+		// answer 503.
 		all = append(all, &client{number: i, figures: &f, random: rand.New(rand.NewPCG(uint64(i), 0))})
 	}
 	stop, failed := make(chan struct{}), make(chan struct{}, len(all))
@@ -197,8 +200,7 @@ func testFullUnderLoad(t *testing.T, room room) {
 			}
 		})
 	}
-	// until has somebody new log in again and again, for their sessions take room
-	// for good.
+	// until logs new accounts in again and again: their sessions use up space.
 	until := func(what string, done func() bool) {
 		t.Helper()
 		for deadline := time.Now().Add(time.Minute); !done(); {
@@ -216,11 +218,11 @@ func testFullUnderLoad(t *testing.T, room room) {
 	}
 	until("changes", acknowledged(100))
 	for range 2 {
-		room.fill(t, server)
+		disk.fill(t, server)
 		enough := refused.Load() + 40
 		until("refusals", func() bool { return refused.Load() >= enough })
-		people.mustBeIn(t, some)
-		room.clear(t, server)
+		people.checkLoggedIn(t, some)
+		disk.clear(t, server)
 		until("changes again", acknowledged(150))
 	}
 	close(stop)
@@ -231,10 +233,10 @@ func testFullUnderLoad(t *testing.T, room room) {
 	before := refused.Load()
 	for _, c := range all {
 		if err := errors.Join(c.verify(line), c.verifyAll(), c.everyKind(), c.verify(line), c.verifyAll()); err != nil {
-			t.Errorf("client %d, with room again: %v", c.number, err)
+			t.Errorf("client %d, with space again: %v", c.number, err)
 		}
 	}
-	people.mustBeIn(t, some)
+	people.checkLoggedIn(t, some)
 	if refused.Load() != before || !server.Running() || server.PID() != pid {
 		t.Error("it is not the same process that has recovered")
 	}
@@ -247,8 +249,8 @@ func testFullUnderLoad(t *testing.T, room room) {
 	t.Logf("%d changes of clients refused; %v", refused.Load(), &f)
 }
 
-// killAndStart ends a server that has had no fault, looks whether its file is
-// whole, and starts it again.
+// killAndStart kills a server without faults, checks its file, and starts it
+// again.
 func killAndStart(t *testing.T, server *rig.Server, line *rig.Line) {
 	t.Helper()
 	if faults := server.Faults(); len(faults) > 0 {
@@ -258,14 +260,14 @@ func killAndStart(t *testing.T, server *rig.Server, line *rig.Line) {
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	mustBeWhole(t, server)
+	checkFile(t, server)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// liveRefused makes changes at random until it is stopped. What is refused must
-// leave everything as it was.
+// liveRefused makes random changes until stop is closed. A rejected request
+// must have changed nothing.
 func (c *client) liveRefused(line *rig.Line, stop <-chan struct{}, refused *atomic.Int64) error {
 	c.line = line
 	for {
@@ -285,9 +287,9 @@ func (c *client) liveRefused(line *rig.Line, stop <-chan struct{}, refused *atom
 	}
 }
 
-// verifyAll looks at everything that the client has and changes nothing, so that
-// it needs no room. An account that was to be made may be there or not: it comes
-// before its session, by itself.
+// verifyAll checks everything that the client has without writing. An account
+// whose creation was rejected may exist or not, because it is created before
+// its session.
 func (c *client) verifyAll() error {
 	for _, a := range c.accounts {
 		if len(a.cookies) == 0 {
@@ -300,7 +302,7 @@ func (c *client) verifyAll() error {
 			}
 		}
 		err := errors.Join(
-			c.look(a),
+			c.readPages(a),
 			c.verifySessions(a),
 			c.verifyRegistrations(a),
 		)
@@ -311,7 +313,7 @@ func (c *client) verifyAll() error {
 	return nil
 }
 
-// everyKind makes each kind of change once. None may be refused.
+// everyKind makes each kind of change once. None may be rejected.
 func (c *client) everyKind() error {
 	if err := c.newAccount(); err != nil {
 		return err
@@ -333,17 +335,17 @@ func (c *client) everyKind() error {
 	return nil
 }
 
-// people are accounts that log in one after the other.
-type people struct {
+// logins logs accounts in, one after the other.
+type logins struct {
 	line    *rig.Line
 	tried   int
 	refused int
-	cookies map[string]string // of each name that is logged in
+	cookies map[string]string // name → cookie of each login
 }
 
-// logIn logs somebody new in and returns the status. A refusal must be the page
-// that says when to try again.
-func (p *people) logIn(t *testing.T) int {
+// logIn logs a new account in and returns the status. A rejection must be the
+// page that says when to try again.
+func (p *logins) logIn(t *testing.T) int {
 	t.Helper()
 	name := fmt.Sprintf("p%d", p.tried)
 	p.tried++
@@ -369,11 +371,12 @@ func (p *people) logIn(t *testing.T) int {
 	return answer.Status
 }
 
-// some is how many people are looked at where all would take long.
+// some is the number of accounts to check where checking all would take too
+// long.
 const some = 8
 
-// mustBeIn looks at the pages of people who were told that they are logged in.
-func (p *people) mustBeIn(t *testing.T, n int) {
+// checkLoggedIn checks the pages of accounts whose login was acknowledged.
+func (p *logins) checkLoggedIn(t *testing.T, n int) {
 	t.Helper()
 	for name, cookie := range p.cookies {
 		if n--; n < 0 {

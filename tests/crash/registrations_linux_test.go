@@ -6,9 +6,9 @@ import (
 	"latchkey/tests/rig"
 )
 
-// mustKeepRegistrations tries a registration, which must be made or refused with 503, and
-// be there accordingly.
-func (p *people) mustKeepRegistrations(t *testing.T) {
+// checkRegistrations tries to register. The registration must exist if that
+// succeeds, and must not if the answer is 503.
+func (p *logins) checkRegistrations(t *testing.T) {
 	t.Helper()
 	n := some
 	for name, cookie := range p.cookies {

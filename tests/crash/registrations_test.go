@@ -16,11 +16,11 @@ func (a *account) remember(sport string) {
 	a.sports[sport] = true
 }
 
-// addRegistration registers the account for a sport, if it is not yet.
+// addRegistration registers the account for a sport, unless it is registered.
 func (c *client) addRegistration(a *account) error {
 	sport := rig.Sports()[c.random.IntN(len(rig.Sports()))]
 	if a.sports[sport] {
-		return c.look(a)
+		return c.readPages(a)
 	}
 	err := c.send(c.browser(a.cookies[0]), "/registrations", url.Values{"sport": {sport}}, func() error {
 		return c.settleSport(a, sport)

@@ -44,9 +44,9 @@ func (c *client) verify(line *rig.Line) error {
 	return nil
 }
 
-// verifyGone takes the name of an account that was removed, for which --dev makes
-// a new one, if it is free. That must have nothing but its own session. Then it is
-// removed as well, for the next time.
+// verifyGone logs in with the name of a deleted account. With --dev that
+// creates a new account, which must have nothing but its own session. Then it
+// deletes the new account.
 func (c *client) verifyGone(g *gone) error {
 	c.figures.checks.Add(1)
 	b := c.browser("")
@@ -71,11 +71,12 @@ func (c *client) verifyGone(g *gone) error {
 		c.figures.undone.Add(1)
 		return err
 	}
-	g.cookies = fresh.cookies // the others have ended with one account, these with the next
+	g.cookies = fresh.cookies // the old ones ended with the deleted account, these end with the new one
 	return c.send(b, "/account/delete", nil, func() error { return nil })
 }
 
-// verifyUneventful looks for what happened to an account before its first login.
+// verifyUneventful checks that the account has no event from before its first
+// login.
 func (c *client) verifyUneventful(a *account) error {
 	answer, err := c.browser(a.cookies[0]).Get("/account")
 	if n := bytes.Count(answer.Body, []byte("<li data-event>")); n > 1 {
@@ -84,16 +85,16 @@ func (c *client) verifyUneventful(a *account) error {
 	return err
 }
 
-// verifySessions compares the list of sessions with what the client remembers. It
-// is for accounts of which nothing was on its way at a kill: a session that nobody
-// was told of is in the list, too.
+// verifySessions compares the list of sessions with what the client remembers.
+// It is for accounts without a request in flight at a kill: the list also
+// contains sessions that were never acknowledged.
 func (c *client) verifySessions(a *account) error {
 	answer, err := c.browser(a.cookies[0]).Get("/account")
 	if err != nil {
 		return err
 	}
 	if n := bytes.Count(answer.Body, []byte(`action="/account/sessions/`)) - 1; answer.Status != 200 || n != len(a.cookies) {
-		return fmt.Errorf("%s: status %d with a list of %d sessions, not %d", a.name, answer.Status, n, len(a.cookies)) // one form ends all others
+		return fmt.Errorf("%s: status %d with a list of %d sessions, not %d", a.name, answer.Status, n, len(a.cookies)) // one form is the button that ends all others
 	}
 	return nil
 }
@@ -114,14 +115,15 @@ func (c *client) verifyAccount(a *account) error {
 		}
 	}
 	return errors.Join(
-		c.look(a),
+		c.readPages(a),
 		c.verifyRegistrations(a),
 	)
 }
 
-// isIn reports whether a session is logged in, and has no page made for that.
+// isIn reports whether a session is logged in, without rendering a page for it.
 func (c *client) isIn(cookie string) (bool, error) {
-	// Whoever has proved themselves lately is led on, nobody is led to the login.
+	// With a recent re-authentication the answer redirects to next, otherwise to
+	// the login.
 	answer, err := c.browser(cookie).Get("/prove?next=/account")
 	switch {
 	case err != nil:

@@ -11,14 +11,14 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Line is the way to one process of a server. Browsers share it; it keeps their
-// connections. After a restart there must be another.
+// Line is a connection pool to one server process. Browsers share it. Open a
+// new one after a restart.
 type Line struct {
 	client *fasthttp.HostClient
-	cookie string // what the session's is called
+	cookie string // name of the session cookie
 }
 
-// Line returns a line to the process that runs now.
+// Line returns a connection pool to the running process.
 func (s *Server) Line() *Line {
 	cookie := "__Host-session"
 	if slices.Contains(s.Args, "--dev") {
@@ -27,24 +27,24 @@ func (s *Server) Line() *Line {
 	return &Line{cookie: cookie, client: &fasthttp.HostClient{
 		Addr:                      s.addr,
 		MaxConns:                  4096,
-		MaxIdemponentCallAttempts: 1, // what fails is for the test to see
+		MaxIdemponentCallAttempts: 1, // no retries: a failed request is the test's concern
 		RetryIfErr:                func(*fasthttp.Request, int, error) (bool, bool) { return false, false },
 		ReadTimeout:               20 * time.Second,
 		WriteTimeout:              20 * time.Second,
 	}}
 }
 
-// HangUp closes the connections that are not in use.
+// HangUp closes idle connections.
 func (l *Line) HangUp() { l.client.CloseIdleConnections() }
 
-// Browser is somebody's browser: it holds a session, or none. It belongs to one
-// goroutine.
+// Browser is a visitor's browser with at most one session. It is not safe for
+// concurrent use.
 type Browser struct {
 	Line   *Line
-	Cookie string // the session's
+	Cookie string // value of the session cookie
 }
 
-// Answer is what came back.
+// Answer is a response.
 type Answer struct {
 	Status     int
 	Location   string
@@ -52,16 +52,15 @@ type Answer struct {
 	Body       []byte
 }
 
-// Get asks for a page.
+// Get requests a page.
 func (b *Browser) Get(path string) (Answer, error) { return b.do(fasthttp.MethodGet, path, "") }
 
-// Post sends a form, encoded already.
+// Post sends an encoded form.
 func (b *Browser) Post(path, form string) (Answer, error) {
 	return b.do(fasthttp.MethodPost, path, form)
 }
 
-// do sends one request. An error means that it is not known whether it was
-// carried out.
+// do sends one request. After an error, the server may have executed it or not.
 func (b *Browser) do(method, path, form string) (a Answer, err error) {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
@@ -94,12 +93,12 @@ func (b *Browser) do(method, path, form string) (a Answer, err error) {
 	}, nil
 }
 
-var who = regexp.MustCompile(`(?s)<body(?: data-account="([^"]*)")?>.*</html>\s*$`)
+var pageOf = regexp.MustCompile(`(?s)<body(?: data-account="([^"]*)")?>.*</html>\s*$`)
 
-// Who returns the name of the account that a page was made for, empty for nobody.
-// Anything else than a whole page is an error.
+// Who returns the name of the account that a page was made for, or "" if it is
+// anonymous. It returns an error unless the page is complete.
 func (a Answer) Who() (string, error) {
-	found := who.FindSubmatch(a.Body)
+	found := pageOf.FindSubmatch(a.Body)
 	if a.Status != fasthttp.StatusOK || found == nil {
 		return "", fmt.Errorf("not a page: status %d: %.2000s", a.Status, a.Body)
 	}

@@ -1,6 +1,6 @@
-// Package rig runs the built binary for tests that wear it down: it starts and
-// kills it, and visits it with a browser that costs little. It knows the contract
-// from outside and nothing of the code.
+// Package rig runs the built binary for long tests. It starts and kills the
+// server and visits it with a lightweight browser. It uses only the external
+// interface of the binary.
 package rig
 
 import (
@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// patience is how long to wait for what must happen.
-const patience = 30 * time.Second
+// timeout is the longest wait for anything that must happen.
+const timeout = 30 * time.Second
 
-// Build builds the binary into a folder, from the folder of a test package two
-// levels below the top.
+// Build builds the binary into a directory. It must be called from a test
+// package two levels below the repository root.
 func Build(folder string) (binary string, err error) {
 	binary = filepath.Join(folder, "latchkey")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./app")
@@ -35,9 +35,9 @@ func Build(folder string) (binary string, err error) {
 
 var root = filepath.Join("..", "..")
 
-// Views makes a folder for --dev with the views that these tests visit and no
-// others, and with empty files in public. For --dev reads every file at every
-// request, and that would be most of what a test does.
+// Views creates a working directory for --dev with the views that these tests
+// visit, and with placeholder files in public. Fewer and smaller files matter
+// because --dev reads all of them at every request.
 func Views(folder string) error {
 	for _, name := range []string{
 		"layout.html",
@@ -67,25 +67,25 @@ func write(path string, content []byte) error {
 	return os.WriteFile(path, content, 0o644)
 }
 
-// Server is the binary on one database file, one process after the other.
+// Server is the binary running on one database file. It may be restarted.
 type Server struct {
 	Binary   string
 	Database string
-	Folder   string   // where it runs, see Views
-	Args     []string // beside --addr and --database
-	Prefix   []string // put before the command, to run it inside another
+	Folder   string   // working directory, see Views
+	Args     []string // in addition to --addr and --database
+	Prefix   []string // command that runs the binary, such as a wrapper that limits it
 
-	addr    string // kept, so that the next process has the same
+	addr    string // reused after a restart
 	command *exec.Cmd
 	ended   chan struct{}
 
 	mu         sync.Mutex
-	faults     []string // lines of the log that no run may have
-	last       []string // lines of the log
-	goroutines int      // in the traces that a process wrote when it was quit
+	faults     []string // log lines that must not appear in any test
+	last       []string // the latest log lines
+	goroutines int      // number of goroutines in the trace after SIGQUIT
 }
 
-// Start runs a process and returns when it listens.
+// Start starts the process and waits until it listens.
 func (s *Server) Start() error {
 	addr := s.addr
 	if addr == "" {
@@ -119,13 +119,14 @@ func (s *Server) Start() error {
 		return nil
 	case <-ended:
 		return fmt.Errorf("it ended before it listened: %s", s.Tail())
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		command.Process.Kill()
 		return errors.New("it does not listen")
 	}
 }
 
-// note keeps a line of the log, and returns the address if it listens there.
+// note records a log line. If the line says that the server listens, it returns
+// the address.
 func (s *Server) note(line string) (addr string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,7 +139,7 @@ func (s *Server) note(line string) (addr string) {
 			break
 		}
 	}
-	// Go numbers goroutines from 1; what it shows as 0 is a thread of its own.
+	// Goroutine 0 is a runtime thread, not a goroutine.
 	if strings.HasPrefix(line, "goroutine ") && !strings.HasPrefix(line, "goroutine 0 ") {
 		s.goroutines++
 	}
@@ -152,25 +153,24 @@ func (s *Server) note(line string) (addr string) {
 	return ""
 }
 
-// Faults returns lines of the log that say that something broke: a panic, also
-// one that was caught, or damage.
+// Faults returns log lines that report a panic, recovered or not, or damage.
 func (s *Server) Faults() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.faults...)
 }
 
-// Tail returns the end of the log.
+// Tail returns the latest log lines.
 func (s *Server) Tail() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(s.last, "\n")
 }
 
-// PID returns the id of the process.
+// PID returns the process id.
 func (s *Server) PID() int { return s.command.Process.Pid }
 
-// Running reports whether the process has not ended.
+// Running reports whether the process is running.
 func (s *Server) Running() bool {
 	if s.command == nil {
 		return false
@@ -183,7 +183,7 @@ func (s *Server) Running() bool {
 	}
 }
 
-// Kill ends the process at once and returns when it is gone.
+// Kill sends SIGKILL and waits for the process to end.
 func (s *Server) Kill() error {
 	if err := s.command.Process.Kill(); err != nil {
 		return err
@@ -191,8 +191,8 @@ func (s *Server) Kill() error {
 	return s.wait()
 }
 
-// Quit ends the process as Go's runtime does on SIGQUIT, which writes where each
-// goroutine stands, and returns how many there were.
+// Quit sends SIGQUIT, on which the Go runtime prints all goroutines and exits.
+// It returns their number.
 func (s *Server) Quit() (goroutines int, err error) {
 	s.mu.Lock()
 	s.goroutines = 0
@@ -211,8 +211,8 @@ func (s *Server) Quit() (goroutines int, err error) {
 	return s.goroutines, nil
 }
 
-// Stop ends the process as an operator does, and returns an error unless it ends
-// well. The visitors should have hung up.
+// Stop sends SIGTERM and returns an error unless the process exits with 0.
+// Close idle connections first.
 func (s *Server) Stop() error {
 	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -226,20 +226,33 @@ func (s *Server) Stop() error {
 	return nil
 }
 
+// Ended waits until the process ends, and returns its exit code and its last line.
+func (s *Server) Ended() (code int, line string) {
+	if err := s.wait(); err != nil {
+		return -1, err.Error()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.last) > 0 {
+		line = s.last[len(s.last)-1]
+	}
+	return s.command.ProcessState.ExitCode(), line
+}
+
 func (s *Server) wait() error {
 	select {
 	case <-s.ended:
 		return nil
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		s.command.Process.Kill()
 		return errors.New("the process does not end")
 	}
 }
 
-// Run runs another command of the binary on the same file, to its end.
+// Run runs another command of the binary on the same database and waits for it.
 func (s *Server) Run(args ...string) (output string, code int) { return s.RunWith("", args...) }
 
-// RunWith runs a command that reads input.
+// RunWith does the same with standard input.
 func (s *Server) RunWith(input string, args ...string) (output string, code int) {
 	command := exec.Command(s.Binary, append(args, "--database", s.Database)...)
 	command.Stdin = strings.NewReader(input)

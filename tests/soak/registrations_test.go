@@ -11,20 +11,22 @@ import (
 	"latchkey/tests/rig"
 )
 
-// registrations are what a visitor is registered for, each sport with the address
-// of its button, and a button that anybody has seen last.
+// registrations are a visitor's registrations with the URLs of their forms, and
+// a form that another visitor has seen.
 type registrations struct {
 	sports map[string]string
 	seen   *atomic.Pointer[button]
 }
 
-// newRegistrations returns what makes those of each visitor.
+// newRegistrations returns a function that creates the registrations of each
+// visitor.
 func newRegistrations() func() registrations {
 	seen := new(atomic.Pointer[button])
 	return func() registrations { return registrations{map[string]string{}, seen} }
 }
 
-// readRegistrations looks at the page, which must have their own and no others.
+// readRegistrations checks that the page has the visitor's registrations and no
+// others.
 func (v *visitor) readRegistrations() error {
 	answer, err := v.browser.Get("/registrations")
 	if err != nil {
@@ -66,7 +68,7 @@ func (v *visitor) addRegistration() error {
 	case there:
 		return v.expect("POST", "/registrations", form, 422)
 	}
-	v.registrations.sports[sport] = "" // the next page of registrations tells its address
+	v.registrations.sports[sport] = "" // the URL is read from the next page of registrations
 	return v.expect("POST", "/registrations", form, 303)
 }
 
@@ -84,7 +86,8 @@ func (v *visitor) dropRegistration() error {
 	return v.readRegistrations()
 }
 
-// dropAnothersRegistration presses a button that belongs to somebody else, or did.
+// dropAnothersRegistration submits a form of another visitor's registration,
+// which may be gone.
 func (v *visitor) dropAnothersRegistration() error {
 	button := v.registrations.seen.Load()
 	switch {
@@ -96,7 +99,7 @@ func (v *visitor) dropAnothersRegistration() error {
 	return v.expect("POST", button.address, "", 404)
 }
 
-// button is one that somebody has on their page.
+// button is a form on a visitor's page.
 type button struct {
 	owner   *visitor
 	address string

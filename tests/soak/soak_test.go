@@ -1,5 +1,5 @@
-// Package soak has hundreds of visitors use the built binary for long, each of
-// whom looks whether every page is their own:
+// Package soak lets hundreds of visitors use the built binary for a long time.
+// Each checks that every page is their own:
 //
 //	go test ./tests/soak
 //	go test ./tests/soak -timeout 2h -requests 10000000
@@ -28,16 +28,16 @@ var (
 )
 
 const (
-	visitors   = 300
-	atOnce     = 60 // visitors who wait for an answer
-	withSecret = 6  // visitors who have a password, and so can log in and out
-	secret     = "four unrelated mushrooms whistle"
-	// A login costs as much as some hundred pages, so only so many do.
+	visitors     = 300
+	concurrency  = 60 // requests in flight
+	withPassword = 6  // visitors with a password, who log in and out
+	secret       = "four unrelated mushrooms whistle"
+	// A login costs as much as about a hundred pages.
 	loginEvery = 2000
 )
 
-// ASVS 1.4.3: what a process holds does not grow with what it has done. ASVS
-// 15.4.3: nobody is left waiting.
+// ASVS 1.4.3: the resources of the process do not grow with the number of
+// requests. ASVS 15.4.3: no request waits for ever.
 func TestSoak(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
@@ -55,14 +55,14 @@ func TestSoak(t *testing.T) {
 		}
 	})
 	s := &soak{server: server, all: arrive(t, server)}
-	// A process tells its goroutines only when it is quit. So one lives for the
-	// first minute, or a third of a short run, and another for all of it.
+	// A process prints its goroutines only when it quits. So one process runs for
+	// the first minute, or a third of a short run, and another for the whole time.
 	early, _ := s.life(t, *requests/3, time.Minute)
-	late, took := s.life(t, *requests, forever)
+	late, took := s.life(t, *requests, noLimit)
 	t.Logf("%d requests in %.0f s, %d logins, %d wrong answers", s.done.Load(), took.Seconds(), s.logins.Load(), s.wrong.Load())
 	t.Logf("after the first minute or third: %v", early)
 	t.Logf("at the end:                      %v", late)
-	// The hash of a password needs 19 MiB for a moment.
+	// Hashing a password takes 19 MiB for a moment.
 	if late.memory > early.memory*3/2+32<<10 || late.files > early.files+10 || late.threads > early.threads+10 || late.goroutines > early.goroutines+10 {
 		t.Error("it has grown")
 	}
@@ -74,19 +74,19 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-const forever = time.Duration(math.MaxInt64)
+const noLimit = time.Duration(math.MaxInt64)
 
-// soak is who visits what, and how often.
+// soak holds the visitors and the shares of their requests.
 type soak struct {
 	server              *rig.Server
 	all                 []*visitor
 	done, wrong, logins atomic.Int64
 }
 
-// life starts a process, has the visitors make so many requests, or as many as
-// they can in that time, and returns what the process holds then, all of them
-// still connected.
-func (s *soak) life(t *testing.T, most int64, last time.Duration) (figures, time.Duration) {
+// life starts a process and lets the visitors make that many requests, or as
+// many as possible in that time. It returns the resources of the process while
+// all visitors are still connected.
+func (s *soak) life(t *testing.T, most int64, last time.Duration) (resources, time.Duration) {
 	t.Helper()
 	if err := s.server.Start(); err != nil {
 		t.Fatal(err)
@@ -96,10 +96,10 @@ func (s *soak) life(t *testing.T, most int64, last time.Duration) (figures, time
 	var asked atomic.Int64
 	began := time.Now()
 	var group sync.WaitGroup
-	for i := range atOnce {
+	for i := range concurrency {
 		group.Go(func() {
 			random := rand.New(rand.NewPCG(*seed, uint64(i)))
-			for mine := s.all[i*visitors/atOnce : (i+1)*visitors/atOnce]; asked.Add(1) <= most && time.Since(began) < last && s.wrong.Load() < 10; s.done.Add(1) {
+			for mine := s.all[i*visitors/concurrency : (i+1)*visitors/concurrency]; asked.Add(1) <= most && time.Since(began) < last && s.wrong.Load() < 10; s.done.Add(1) {
 				v := mine[random.IntN(len(mine))]
 				v.browser.Line, v.random = line, random
 				in := v.in
@@ -123,9 +123,8 @@ func (s *soak) life(t *testing.T, most int64, last time.Duration) (figures, time
 	return held, took
 }
 
-// arrive makes the accounts and logs them in. Most have no password and log in
-// with --dev; their sessions go on without it, where every page is made as on a
-// public server.
+// arrive creates the accounts and logs them in. Most have no password and log
+// in with --dev. Their sessions continue on a server without --dev.
 func arrive(t *testing.T, server *rig.Server) []*visitor {
 	t.Helper()
 	all := make([]*visitor, visitors)
@@ -133,7 +132,7 @@ func arrive(t *testing.T, server *rig.Server) []*visitor {
 	for i := range all {
 		all[i] = &visitor{name: fmt.Sprintf("Visitor %03d & <co>", i)}
 		all[i].registrations = registrations()
-		if i%(visitors/withSecret) == 0 {
+		if i%(visitors/withPassword) == 0 {
 			all[i].password = secret
 			if output, code := server.RunWith(secret+"\n", "user", "add", all[i].name); code != 0 {
 				t.Fatalf("user add: exit code %d: %s", code, output)
@@ -168,19 +167,19 @@ func arrive(t *testing.T, server *rig.Server) []*visitor {
 	return all
 }
 
-// figures are what a process holds.
-type figures struct {
-	memory     int // KiB, without the file's own
+// figures are the resources of a process.
+type resources struct {
+	memory     int // KiB, without the mapped file
 	threads    int
 	goroutines int
-	files      int // open
+	files      int // open files
 }
 
-func (f figures) String() string {
+func (f resources) String() string {
 	return fmt.Sprintf("%.1f MiB, %d goroutines, %d threads, %d open files", float64(f.memory)/1024, f.goroutines, f.threads, f.files)
 }
 
-func measure(t *testing.T, server *rig.Server) (f figures) {
+func measure(t *testing.T, server *rig.Server) (f resources) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", server.PID()))
 	if err != nil {

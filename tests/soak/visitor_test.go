@@ -11,12 +11,12 @@ import (
 	"latchkey/tests/rig"
 )
 
-// visitor is somebody who knows what their pages must show.
+// visitor is a visitor with what their pages must show.
 type visitor struct {
 	name, password string
 	browser        *rig.Browser
 	in             bool   // logged in
-	style          []byte // where the stylesheet is
+	style          []byte // URL of the stylesheet
 	random         *rand.Rand
 
 	registrations registrations
@@ -24,10 +24,10 @@ type visitor struct {
 
 var styleSheet = regexp.MustCompile(`href="(/public/[^"]*\.css[^"]*)"`)
 
-// step makes one request and compares the answer with what it must be.
+// step makes one request and checks the answer.
 func (v *visitor) step() error {
 	switch n := v.random.IntN(100); {
-	case v.password != "" && v.random.IntN(loginEvery*withSecret/visitors) == 0:
+	case v.password != "" && v.random.IntN(loginEvery*withPassword/visitors) == 0:
 		return v.logInOrOut()
 	case n < 36:
 		return v.index()
@@ -46,11 +46,11 @@ func (v *visitor) step() error {
 	case n < 96:
 		return v.dropAnothersRegistration()
 	}
-	return (&visitor{browser: &rig.Browser{Line: v.browser.Line}}).index() // nobody
+	return (&visitor{browser: &rig.Browser{Line: v.browser.Line}}).index() // anonymous
 }
 
-// expect makes a request that must be answered with the status and show nobody
-// else's name.
+// expect makes a request. The answer must have the status and must not contain
+// another visitor's name.
 func (v *visitor) expect(method, path, form string, status int) error {
 	send := func() (rig.Answer, error) { return v.browser.Get(path) }
 	if method == "POST" {
@@ -66,7 +66,7 @@ func (v *visitor) expect(method, path, form string, status int) error {
 	return v.mine(answer)
 }
 
-// mine returns an error if a page has the name of anybody else.
+// mine returns an error if a page contains another visitor's name.
 func (v *visitor) mine(answer rig.Answer) error {
 	own := []byte(html.EscapeString(v.name))
 	for at, body := 0, answer.Body; ; {
@@ -131,7 +131,7 @@ func (v *visitor) logInOrOut() error {
 			return err
 		}
 		v.in = false
-		v.browser.Cookie = cookie // it must be worth nothing
+		v.browser.Cookie = cookie // it must no longer be valid
 		return v.index()
 	}
 	answer, err := v.browser.Post("/login", url.Values{"name": {v.name}, "password": {v.password}}.Encode())

@@ -7,7 +7,7 @@ import (
 	"latchkey/app/accounts"
 )
 
-// ASVS 2.3.3: the last administrator cannot be removed.
+// ASVS 2.3.3: the last enabled administrator cannot be removed.
 func testLastAdmin(t *testing.T, s accounts.Store) {
 	last := create(t, s, "alice", admin)
 	off := create(t, s, "bob", admin, disabled) // does not count
@@ -66,7 +66,7 @@ func testLastAdminAtOnce(t *testing.T, s accounts.Store) {
 	}
 }
 
-// Where there is no administrator, none can be lost.
+// Without an enabled administrator, ErrLastAdmin is never returned.
 func testNoAdmin(t *testing.T, s accounts.Store) {
 	a, off := create(t, s, "alice"), create(t, s, "bob", admin, disabled)
 	for what, err := range map[string]error{

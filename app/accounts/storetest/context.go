@@ -9,10 +9,10 @@ import (
 	"latchkey/app/accounts"
 )
 
-// A context that has ended before a write begins: nothing is written, and the error
-// says so.
+// If the context ends before a write begins, nothing is written and the error
+// wraps the context's.
 func testEndedContext(t *testing.T, s accounts.Store) {
-	create(t, s, "root", admin) // so that no refusal of the last administrator hides anything
+	create(t, s, "root", admin) // so that ErrLastAdmin does not hide the context's error
 	sum := [32]byte{1}
 	a := create(t, s, "alice", admin)
 	if err := s.StartReset(t.Context(), a.ID, sum, noon.Add(time.Hour)); err != nil {

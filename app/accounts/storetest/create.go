@@ -43,7 +43,7 @@ func testCreateTaken(t *testing.T, s accounts.Store) {
 	create(t, s, "Alice2")
 }
 
-// ASVS 2.3.4: no double winners.
+// ASVS 2.3.4: of concurrent calls only one succeeds.
 func testCreateAtOnce(t *testing.T, s accounts.Store) {
 	const n = 16
 	tries := make([]accounts.Account, n)
@@ -60,8 +60,8 @@ func testCreateAtOnce(t *testing.T, s accounts.Store) {
 	}
 }
 
-// atOnce calls f n times at once and returns which call won: one must, and the
-// others return refusal.
+// atOnce calls f n times concurrently and returns the index of the only call
+// that succeeded. All others must return refusal.
 func atOnce(t *testing.T, n int, refusal error, f func(i int) error) int {
 	t.Helper()
 	errs := make([]error, n)
@@ -136,7 +136,7 @@ func testList(t *testing.T, s accounts.Store) {
 		{"", "", 50, "ann anna anna 2 annabel annb bob zoë ä"},
 		{"", "", 3, "ann anna anna 2"},
 		{"", "anna 2", 3, "annabel annb bob"},
-		{"", "annac", 2, "annb bob"}, // after need not be there
+		{"", "annac", 2, "annb bob"}, // after need not exist
 		{"", "ä", 50, ""},
 		{"", "", 0, ""},
 		{"ann", "", 50, "ann anna anna 2 annabel annb"},
@@ -144,7 +144,7 @@ func testList(t *testing.T, s accounts.Store) {
 		{"anna", "anna 2", 50, "annabel"},
 		{"anna", "a", 50, "anna anna 2 annabel"}, // after sorts before the prefix
 		{"anna", "b", 50, ""},
-		{"ANNA", "", 50, ""}, // folding is not the store's task
+		{"ANNA", "", 50, ""}, // the store does not fold
 		{"annabelle", "", 50, ""},
 		{"zo", "", 50, "zoë"},
 		{"ä", "", 50, "ä"},

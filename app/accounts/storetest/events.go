@@ -11,19 +11,19 @@ import (
 	"latchkey/app/accounts"
 )
 
-// EventStores are the two stores of one engine: events belong to accounts.
+// EventStores are the event store and the account store of one engine.
 type EventStores struct {
 	Events   accounts.EventStore
 	Accounts accounts.Store
-	Close    func() error // once
+	Close    func() error // called once
 }
 
-// OpenEvents opens the stores that are kept in dir, which a first call makes, with
-// the time that now says. To open dir again after Close is a restart. The tests
-// close what they open.
+// OpenEvents opens the stores in dir, and creates them at the first call. now
+// is their clock. Opening dir again after Close simulates a restart. The tests
+// call Close.
 type OpenEvents func(t *testing.T, dir string, now func() time.Time) EventStores
 
-// TestEvents runs all tests of an event store, each in a folder of its own.
+// TestEvents runs all tests of an event store, each in its own directory.
 func TestEvents(t *testing.T, open OpenEvents) {
 	for _, test := range []struct {
 		name string
@@ -33,7 +33,7 @@ func TestEvents(t *testing.T, open OpenEvents) {
 		{"Kept", testEventsKept},
 		{"KeptFor", testEventsKeptFor},
 		{"Texts", testEventTexts},
-		{"UnknownAccount", testEventsOfNobody},
+		{"UnknownAccount", testEventsMissingAccount},
 		{"DeletedAccount", testEventsDeleted},
 		{"EndedContext", testEventsEndedContext},
 	} {
@@ -46,7 +46,7 @@ func TestEvents(t *testing.T, open OpenEvents) {
 	}
 }
 
-// events is an event store in a folder, and its clock.
+// events is an event store in a directory, with its clock.
 type events struct {
 	EventStores
 	t    *testing.T
@@ -56,7 +56,7 @@ type events struct {
 }
 
 func (e *events) start() {
-	now := e.now // background work reads the clock at any time
+	now := e.now // copied: background work may read the clock at any time
 	e.EventStores = e.open(e.t, e.dir, func() time.Time { return now })
 }
 
@@ -67,8 +67,8 @@ func (e *events) stop() {
 	}
 }
 
-// restart closes and opens the stores. Every event that was noted is kept then, so
-// nothing has to be waited for.
+// restart closes and reopens the stores. Close waits until every noted event is
+// stored.
 func (e *events) restart() {
 	e.t.Helper()
 	e.stop()
@@ -80,14 +80,15 @@ func (e *events) account(name string) accounts.ID {
 	return create(e.t, e.Accounts, name).ID
 }
 
-// note notes an event of that moment, and returns it.
+// note notes an event at that time and returns it.
 func (e *events) note(id accounts.ID, at time.Time, what string) accounts.Event {
 	event := accounts.Event{Account: id, At: at, What: what, Outcome: "done", Agent: "agent", Address: "192.0.2.1"}
 	e.Events.Note(e.t.Context(), event)
 	return event
 }
 
-// has fails unless these, in this order, are all events of the account.
+// has fails the test unless the account has exactly these events, in this
+// order.
 func (e *events) has(id accounts.ID, want ...accounts.Event) {
 	e.t.Helper()
 	got, err := e.Events.Events(e.t.Context(), id)
@@ -104,17 +105,17 @@ func (e *events) has(id accounts.ID, want ...accounts.Event) {
 	}
 }
 
-// The newest comes first, and of one millisecond the one noted last, whatever the
-// order in which they were noted, and across a restart.
+// Events are sorted newest first. Events of the same millisecond are in reverse
+// order of their Note calls, also across a restart.
 func testEventsOrder(t *testing.T, e *events) {
 	ann, bob := e.account("ann"), e.account("bob")
 	at := e.now
 	second := e.note(ann, at.Add(-time.Second), "second")
 	var same []accounts.Event
-	for i := range 12 { // 9 and 10 sort otherwise as texts
+	for i := range 12 { // more than 9, so that an order by decimal text would fail
 		same = append(same, e.note(ann, at, fmt.Sprint(i)))
 	}
-	first := e.note(ann, at.Add(-time.Minute), "first") // late, as of a clock that was set back
+	first := e.note(ann, at.Add(-time.Minute), "first") // noted late, as after the clock was set back
 	bobs := e.note(bob, at, "login")
 	e.restart()
 	for i := range 3 {
@@ -130,9 +131,10 @@ func testEventsOrder(t *testing.T, e *events) {
 	e.has(bob, bobs)
 }
 
-// EventsKept of each account are kept, the newest, and nobody's push out another's.
+// The newest EventsKept events of each account are kept, independently of other
+// accounts.
 func testEventsKept(t *testing.T, e *events) {
-	// In figures, for they are a promise.
+	// A literal: the number is part of the contract.
 	const kept = 50
 	ann, bob := e.account("ann"), e.account("bob")
 	bobs := e.note(bob, e.now.Add(-time.Hour), "login")
@@ -149,22 +151,22 @@ func testEventsKept(t *testing.T, e *events) {
 	e.restart()
 	e.has(ann, newest()...)
 	e.has(bob, bobs)
-	// Those that are kept make room for newer ones.
+	// Newer events replace the oldest.
 	for i := range 3 {
 		anns = append(anns, e.note(ann, e.now.Add(time.Second), fmt.Sprint("later ", i)))
 	}
 	e.restart()
 	e.has(ann, newest()...)
 	e.has(bob, bobs)
-	// One that is older than all of them takes no place.
+	// An event older than all kept ones is dropped.
 	e.note(ann, e.now.Add(-time.Hour), "late")
 	e.restart()
 	e.has(ann, newest()...)
 }
 
-// Events are shown for EventsFor, by the clock of the store.
+// Events are returned until they are older than EventsFor by the store's clock.
 func testEventsKeptFor(t *testing.T, e *events) {
-	const keptFor = 90 * 24 * time.Hour // a promise as well
+	const keptFor = 90 * 24 * time.Hour // a literal, as above
 	ann := e.account("ann")
 	e.note(ann, e.now.Add(-keptFor-time.Millisecond), "too old already")
 	old := e.note(ann, e.now.Add(-keptFor+time.Hour), "old")
@@ -182,7 +184,7 @@ func testEventsKeptFor(t *testing.T, e *events) {
 	e.has(ann)
 }
 
-// Whatever is valid UTF-8 without NUL comes back as it was (ASVS 1.2.4).
+// Any valid UTF-8 without NUL is read back unchanged (ASVS 1.2.4).
 func testEventTexts(t *testing.T, e *events) {
 	ann := e.account("ann")
 	var want []accounts.Event
@@ -198,8 +200,8 @@ func testEventTexts(t *testing.T, e *events) {
 	e.has(ann, want...)
 }
 
-// An event of an account that is not there is dropped, and harms no other.
-func testEventsOfNobody(t *testing.T, e *events) {
+// An event of a missing account is dropped; other events are unaffected.
+func testEventsMissingAccount(t *testing.T, e *events) {
 	ann := e.account("ann")
 	next := ann
 	next[15]++
@@ -213,7 +215,7 @@ func testEventsOfNobody(t *testing.T, e *events) {
 	for _, id := range []accounts.ID{{}, {7}, next} {
 		e.has(id)
 	}
-	// Whoever gets such an id later does not inherit them.
+	// An account created later with the same id does not inherit the events.
 	a := account(t, "later")
 	a.ID = next
 	if err := e.Accounts.Create(t.Context(), a); err != nil {
@@ -222,7 +224,7 @@ func testEventsOfNobody(t *testing.T, e *events) {
 	e.has(next)
 }
 
-// Events go with their account, those too that are still on their way.
+// Deleting an account deletes its events, including those still queued.
 func testEventsDeleted(t *testing.T, e *events) {
 	ann, bob := e.account("ann"), e.account("bob")
 	e.note(ann, e.now, "on file")
@@ -243,14 +245,14 @@ func testEventsDeleted(t *testing.T, e *events) {
 	e.has(create(t, e.Accounts, "ann").ID)
 }
 
-// Note does not fail, and a context that has ended does no harm to other events.
+// Note never fails; a context that has ended does not affect other events.
 func testEventsEndedContext(t *testing.T, e *events) {
 	ann := e.account("ann")
 	before := e.note(ann, e.now, "before")
 	ended, cancel := context.WithCancel(t.Context())
 	noted := accounts.Event{Account: ann, At: e.now.Add(time.Millisecond), What: "meanwhile"}
 	e.Events.Note(ended, noted)
-	cancel() // which does not take back what was noted
+	cancel() // does not cancel what was noted
 	after := e.note(ann, e.now.Add(2*time.Millisecond), "after")
 	e.restart()
 	e.has(ann, after, noted, before)

@@ -30,7 +30,7 @@ func testLoggedIn(t *testing.T, s accounts.Store) {
 	same(t, read(t, s, other), other)
 }
 
-// ASVS 15.4.2: what was checked still holds when it is acted upon.
+// ASVS 15.4.2: the state that was checked still holds when the store writes.
 func testLoggedInChanged(t *testing.T, s accounts.Store) {
 	a := create(t, s, "alice")
 	old := a
@@ -70,10 +70,10 @@ func testSetPassword(t *testing.T, s accounts.Store) {
 	same(t, read(t, s, other), other)
 }
 
-// PasswordVersion tells passwords apart whatever the clock says: at a later time,
-// at the same time again, and with a clock that was set back.
+// PasswordVersion grows with each new password even if the clock stands still
+// or is set back.
 func testPasswordVersions(t *testing.T, s accounts.Store) {
-	// A large number, as a file that was converted has.
+	// A large version, as in accounts of format 1.
 	const first = uint64(1_764_000_000_123_456_789)
 	a := create(t, s, "alice", func(a *accounts.Account) { a.PasswordVersion = first })
 	other := create(t, s, "bob")
@@ -107,13 +107,13 @@ func testPasswordVersions(t *testing.T, s accounts.Store) {
 			t.Errorf("by version %d: SetPassword %v, LoggedIn %v, want ErrChanged", old.PasswordVersion, set, in)
 		}
 	}
-	// The version alone decides, not the time that was read with it.
+	// Only the version is compared, not PasswordChanged.
 	read1 := a
 	read1.PasswordChanged = noon.Add(time.Minute)
 	if _, err := s.LoggedIn(t.Context(), read1, noon, ""); err != nil {
 		t.Errorf("LoggedIn with the version on file: %v", err)
 	}
-	// What is no new password leaves it.
+	// Other changes leave the version unchanged.
 	if err := errors.Join(s.SetAdmin(t.Context(), other.ID, true), s.SetAdmin(t.Context(), a.ID, true), s.SetDisabled(t.Context(), a.ID, true), s.SetDisabled(t.Context(), a.ID, false)); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func testSetPasswordAtOnce(t *testing.T, s accounts.Store) {
 	}
 }
 
-// ASVS 6.4.1: first secrets are used once and expire.
+// ASVS 6.4.1: a reset secret works once and expires.
 func testReset(t *testing.T, s accounts.Store) {
 	a := create(t, s, "alice", func(a *accounts.Account) { a.Hash, a.PasswordChanged, a.PasswordVersion = "", time.Time{}, 0 })
 	expires := noon.Add(time.Hour)
@@ -214,7 +214,8 @@ func testResetVoid(t *testing.T, s accounts.Store) {
 			t.Errorf("%s: ByReset: %v, want void %t", test.what, err, test.void)
 		}
 	}
-	// A reset that was begun while disabled is void as long as that lasts.
+	// A reset started while the account is disabled does not work until it is
+	// enabled.
 	a := create(t, s, "zoe", disabled)
 	if err := s.StartReset(t.Context(), a.ID, [32]byte{99}, noon.Add(time.Hour)); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
-// Package storetest holds what every accounts.Store and accounts.EventStore must
-// do, as tests. That disabling, deleting and another password end sessions, and
-// nothing else does, is among the tests of sessions/storetest.
+// Package storetest holds the contract tests for accounts.Store and
+// accounts.EventStore. Package sessions/storetest tests which operations end
+// sessions.
 package storetest
 
 import (
@@ -11,8 +11,8 @@ import (
 	"latchkey/app/accounts"
 )
 
-// Test runs all tests, each on an empty store of its own that open returns.
-// open closes the store with t.Cleanup.
+// Test runs all tests, each on a new empty store from open. open must close the
+// store with t.Cleanup.
 func Test(t *testing.T, open func(t *testing.T) accounts.Store) {
 	for _, test := range []struct {
 		name string
@@ -42,10 +42,10 @@ func Test(t *testing.T, open func(t *testing.T) accounts.Store) {
 	}
 }
 
-// noon has microseconds, which a store must keep.
+// noon has a fraction of whole microseconds, the precision of a store.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
-// account returns an account as sign-up makes it.
+// account returns an account as SignUp creates it. It is not stored.
 func account(t *testing.T, name string) accounts.Account {
 	t.Helper()
 	n, err := accounts.ParseName(name)
@@ -57,7 +57,7 @@ func account(t *testing.T, name string) accounts.Account {
 	return a
 }
 
-// create keeps a new account.
+// create stores a new account.
 func create(t *testing.T, s accounts.Store, name string, change ...func(*accounts.Account)) accounts.Account {
 	t.Helper()
 	a := account(t, name)
@@ -73,7 +73,7 @@ func create(t *testing.T, s accounts.Store, name string, change ...func(*account
 func admin(a *accounts.Account)    { a.Admin = true }
 func disabled(a *accounts.Account) { a.Disabled = true }
 
-// read returns the account on file, which ByID and ByName must agree about.
+// read returns the stored account and checks that ByID and ByName agree.
 func read(t *testing.T, s accounts.Store, a accounts.Account) accounts.Account {
 	t.Helper()
 	byID, err := s.ByID(t.Context(), a.ID)
@@ -88,7 +88,7 @@ func read(t *testing.T, s accounts.Store, a accounts.Account) accounts.Account {
 	return byID
 }
 
-// same fails unless both accounts are equal to the last microsecond, in UTC.
+// same fails the test unless the accounts are equal and their times are in UTC.
 func same(t *testing.T, got, want accounts.Account) {
 	t.Helper()
 	for _, times := range [][2]time.Time{{got.Created, want.Created}, {got.LastLogin, want.LastLogin}, {got.PasswordChanged, want.PasswordChanged}} {

@@ -10,11 +10,11 @@ import (
 	"latchkey/app/accounts"
 )
 
-// Strict returns a store that passes everything on to another, and fails the test
-// if that other is given what the contract does not allow.
+// Strict wraps a store and fails the test if a call breaks the caller's side of
+// the contract.
 func Strict(t testing.TB, store accounts.Store) accounts.Store { return strict{store, t} }
 
-// StrictEvents is Strict for events.
+// StrictEvents does the same for an event store.
 func StrictEvents(t testing.TB, store accounts.EventStore) accounts.EventStore {
 	return strictEvents{store, t}
 }
@@ -29,8 +29,8 @@ func CheckText(t testing.TB, method string, texts ...string) {
 	}
 }
 
-// CheckTimes fails the test unless every time is UTC in whole units. The zero time
-// is right.
+// CheckTimes fails the test unless every time is UTC in whole units without a
+// monotonic clock. The zero time is allowed.
 func CheckTimes(t testing.TB, method string, unit time.Duration, times ...time.Time) {
 	t.Helper()
 	for _, at := range times {
@@ -40,8 +40,8 @@ func CheckTimes(t testing.TB, method string, unit time.Duration, times ...time.T
 	}
 }
 
-// CheckContext fails the test unless ctx will end by itself. A context that waits
-// for ever would make its request wait for ever.
+// CheckContext fails the test unless ctx can end. A context without an end
+// could block a request for ever.
 func CheckContext(t testing.TB, method string, ctx context.Context) {
 	t.Helper()
 	if ctx == nil {
@@ -88,7 +88,7 @@ func (s strict) ByName(ctx context.Context, folded string) (accounts.Account, er
 	return s.Store.ByName(ctx, folded)
 }
 
-// maxText is the longest folded name: 256 code points.
+// maxText is the maximum length of a folded name in bytes: 256 code points.
 const maxText = 256 * utf8.UTFMax
 
 func (s strict) List(ctx context.Context, prefix, after string, limit int) ([]accounts.Account, error) {
@@ -165,7 +165,7 @@ type strictEvents struct {
 func (s strictEvents) Note(ctx context.Context, e accounts.Event) {
 	s.t.Helper()
 	CheckText(s.t, "Note", e.What, e.Outcome, e.Agent, e.Address)
-	CheckTimes(s.t, "Note", time.Millisecond, e.At) // Event promises that much
+	CheckTimes(s.t, "Note", time.Millisecond, e.At) // the precision of Event.At
 	if ctx == nil || ctx.Err() != nil {
 		s.t.Errorf("Note: of the context %v", ctx)
 	}

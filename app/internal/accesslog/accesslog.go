@@ -1,12 +1,12 @@
 // Package accesslog is the server's log: a slog.Logger that writes the lines of
-// ordinary requests in groups, and every other line at once.
+// successful requests in groups, and every other line immediately.
 //
-// Group writes save a system call for each request. Formatting a plain request line
-// directly takes a tenth of the time that slog's JSON handler takes.
+// Writing in groups saves a system call for each request. Formatting a request
+// line directly takes a tenth of the time of slog's JSON handler.
 //
-// Callers may rely on this: times are in UTC (OWASP ASVS 16.2.2). Lines are whole
-// and keep their order. The line of an ordinary request is written within moments;
-// every other line is written when the call returns, so that a crash cannot lose it.
+// Guarantees: times are in UTC (OWASP ASVS 16.2.2). Lines are not split or
+// reordered. The line of a successful request is written within 50 ms. Every
+// other line is written before the call returns, so a crash cannot lose it.
 package accesslog
 
 import (
@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// New returns a logger that writes text to w with dev, and JSON otherwise. The
-// caller calls done at the end; lines logged later are lost. Errors of w are
-// ignored.
+// New returns a logger that writes to w: text if dev is set, otherwise JSON.
+// The caller must call done at the end; lines logged later are lost. Errors of
+// w are ignored.
 func New(w io.Writer, dev bool) (log *slog.Logger, done func()) {
 	lines := newGroupWriter(w)
 	if dev {
@@ -29,43 +29,44 @@ func New(w io.Writer, dev bool) (log *slog.Logger, done func()) {
 	return slog.New(&handler{slog.NewJSONHandler(lines, nil), lines, true}), lines.close
 }
 
-// message is that of the line of a request.
-const message = "request"
+// requestMessage is the message of a request line.
+const requestMessage = "request"
 
-// Request is one line of the log.
+// Request is a request in the log.
 type Request struct {
-	Time     time.Time // when it was answered
+	Time     time.Time // when the response was complete
 	Method   string
 	Path     string
 	Status   int
 	Duration time.Duration
 	IP       netip.Addr
 
-	ID  string // ties the line to an error page; empty for an ordinary request
-	Err error  // makes the line an error; nil for an ordinary request
+	ID  string // error id that the visitor's page shows; empty for a successful request
+	Err error  // logged at level error if not nil
 }
 
-// Log writes r to l, which may be any logger. It does not keep the strings of r.
+// Log writes r to l, which may be any logger. It keeps no reference to the
+// strings of r.
 func Log(l *slog.Logger, r Request) {
 	if h, ok := l.Handler().(*handler); ok && h.json && r.ID == "" && r.Err == nil {
 		var line [256]byte
 		if line, ok := appendRequest(line[:0], r); ok {
-			_, _ = h.lines.Write(line) // it never fails
+			_, _ = h.lines.Write(line) // groupWriter.Write returns no error
 			return
 		}
 	}
 	logRecord(l, r)
 }
 
-// logRecord is Log through slog. As a function of its own it keeps the stack of Log
-// small, and so that of each connection.
+// logRecord logs r through slog. A separate function keeps the stack of Log,
+// and of every connection, small.
 func logRecord(l *slog.Logger, r Request) {
-	_ = l.Handler().Handle(context.Background(), r.record()) // a log has nowhere to report its own errors
+	_ = l.Handler().Handle(context.Background(), r.record()) // there is nowhere to report an error of the log
 }
 
-// record returns r as slog knows it, without a position in the source.
+// record returns r as a slog.Record without a source position.
 func (r Request) record() slog.Record {
-	record := slog.NewRecord(r.Time, slog.LevelInfo, message, 0)
+	record := slog.NewRecord(r.Time, slog.LevelInfo, requestMessage, 0)
 	record.AddAttrs(
 		slog.String("method", r.Method),
 		slog.String("path", r.Path),
@@ -83,18 +84,19 @@ func (r Request) record() slog.Record {
 	return record
 }
 
-// handler puts times into UTC, and decides which lines are written at once.
+// handler converts times to UTC and writes all lines but request lines
+// immediately.
 type handler struct {
 	slog.Handler
 	lines *groupWriter
-	json  bool // plain JSON without attributes of the logger: what appendRequest writes
+	json  bool // JSON without logger attributes, the format of appendRequest
 }
 
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	r.Time = r.Time.UTC()
 	err := h.Handler.Handle(ctx, r)
-	if r.Message != message || r.Level != slog.LevelInfo {
-		h.lines.sync()
+	if r.Message != requestMessage || r.Level != slog.LevelInfo {
+		h.lines.flush()
 	}
 	return err
 }
@@ -107,15 +109,15 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{h.Handler.WithGroup(name), h.lines, false}
 }
 
-// appendRequest appends to b what slog.JSONHandler writes for r.record(). It returns
-// false if a string needs escaping, which it leaves to that handler.
+// appendRequest appends to b the line that slog.JSONHandler writes for
+// r.record(). If a string needs escaping, it returns false.
 func appendRequest(b []byte, r Request) (line []byte, ok bool) {
 	if !plain(r.Method) || !plain(r.Path) || !r.IP.IsValid() || r.IP.Zone() != "" {
 		return b, false
 	}
 	b = append(b, `{"time":"`...)
 	b = r.Time.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `","level":"INFO","msg":"`+message+`","method":"`...)
+	b = append(b, `","level":"INFO","msg":"`+requestMessage+`","method":"`...)
 	b = append(b, r.Method...)
 	b = append(b, `","path":"`...)
 	b = append(b, r.Path...)
@@ -128,7 +130,7 @@ func appendRequest(b []byte, r Request) (line []byte, ok bool) {
 	return append(b, "\"}\n"...), true
 }
 
-// plain reports whether JSON shows text without escaping.
+// plain reports whether text needs no escaping in JSON.
 func plain(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {

@@ -76,25 +76,17 @@ func TestLogLineWaitsForAMomentAtMost(t *testing.T) {
 	}
 }
 
-// Those who share a write do not write, each anew, what came after their own lines.
-func TestSharedWriteIsNotRepeated(t *testing.T) {
+// Lines that wait together are written together, once and in order.
+func TestLinesShareAWrite(t *testing.T) {
 	out := newOutput()
 	lines := groupWriter{w: out}
-	lines.Write([]byte("mine\nanother's\n"))
-	end := uint64(len("mine\n"))
-	lines.flush(end)
+	lines.space.L = &lines.mu
+	lines.Write([]byte("mine\n"))
+	lines.Write([]byte("another's\n"))
+	lines.flush()
+	lines.flush()
 	if got := out.String(); got != "mine\nanother's\n" {
-		t.Fatalf("written: %q", got)
-	}
-	lines.Write([]byte("of a page\n"))
-	lines.flush(end)
-	lines.flush(uint64(len("mine\nanother's\n")))
-	if got := out.String(); got != "mine\nanother's\n" {
-		t.Errorf("written though nobody waits for it: %q", got)
-	}
-	lines.sync()
-	if got := out.String(); got != "mine\nanother's\nof a page\n" {
-		t.Errorf("not written though one waits for it: %q", got)
+		t.Errorf("written: %q", got)
 	}
 }
 

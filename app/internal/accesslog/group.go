@@ -2,39 +2,34 @@ package accesslog
 
 import (
 	"io"
-	"math"
-	"runtime"
 	"sync"
 	"time"
 )
 
-// groupWriter collects lines and writes them together, in the background. A caller
-// that needs its line written at once calls sync after Write.
+// groupWriter collects lines and writes them together in the background. To
+// write a line immediately, call flush after Write.
 type groupWriter struct {
 	w       io.Writer
-	writing sync.Mutex // held during a write, so that groups keep their order
+	writing sync.Mutex // held during a write, so that groups stay in order
 
 	mu      sync.Mutex
 	space   sync.Cond // signalled when pending is no longer full
 	pending []byte
-	spare   []byte // the buffer of the last group, for the next
-	taken   uint64 // bytes taken from pending so far
-	waiters int    // calls of sync since the last group
-	shared  bool   // the last group had more than one waiter
+	spare   []byte // buffer of the last group, for reuse
 
-	large chan struct{} // receives a value when pending is worth a write
-	stop  chan struct{}
-	loop  sync.WaitGroup
+	wake chan struct{} // signals that pending should be written before the interval is over
+	stop chan struct{}
+	loop sync.WaitGroup
 }
 
 const (
-	interval     = 50 * time.Millisecond // between writes in the background
-	largePending = 32 << 10              // bytes that are written before the interval is over
-	maxPending   = 1 << 20               // bytes; beyond them Write blocks until w has caught up
+	interval     = 50 * time.Millisecond // interval between background writes
+	largePending = 32 << 10              // bytes from which pending is written before the interval is over
+	maxPending   = 1 << 20               // bytes from which Write blocks until w has caught up
 )
 
 func newGroupWriter(w io.Writer) *groupWriter {
-	g := &groupWriter{w: w, large: make(chan struct{}, 1), stop: make(chan struct{})}
+	g := &groupWriter{w: w, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	g.space.L = &g.mu
 	g.loop.Go(func() {
 		tick := time.NewTicker(interval)
@@ -42,17 +37,17 @@ func newGroupWriter(w io.Writer) *groupWriter {
 		for {
 			select {
 			case <-tick.C:
-			case <-g.large:
+			case <-g.wake:
 			case <-g.stop:
 				return
 			}
-			g.flush(math.MaxUint64)
+			g.flush()
 		}
 	})
 	return g
 }
 
-// Write adds a line to the group. It returns no error.
+// Write adds a line to the pending group. Its error is always nil.
 func (g *groupWriter) Write(line []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -62,52 +57,32 @@ func (g *groupWriter) Write(line []byte) (int, error) {
 	g.pending = append(g.pending, line...)
 	if len(g.pending) >= largePending {
 		select {
-		case g.large <- struct{}{}:
+		case g.wake <- struct{}{}:
 		default:
 		}
 	}
 	return len(line), nil
 }
 
-// sync returns when every line added before the call is written. Callers at the
-// same moment share one write, such as logins that shared a commit.
-func (g *groupWriter) sync() {
-	g.mu.Lock()
-	g.waiters++
-	shared := g.shared
-	end := g.taken + uint64(len(g.pending))
-	g.mu.Unlock()
-	if shared {
-		runtime.Gosched() // lets the others add their lines first; a lone caller does not wait
-	}
-	g.flush(end)
-}
-
-// flush writes the pending lines, unless everything before end, an offset in bytes
-// since the start, has been written: later lines can wait for the interval.
-func (g *groupWriter) flush(end uint64) {
+// flush writes the pending lines. It returns when every line added before the call
+// is written. Concurrent callers share a write.
+func (g *groupWriter) flush() {
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	g.mu.Lock()
 	group := g.pending
-	if len(group) == 0 || g.taken >= end {
-		g.mu.Unlock()
-		return
-	}
-	g.taken += uint64(len(group))
-	if g.waiters > 0 {
-		g.shared, g.waiters = g.waiters > 1, 0
-	}
 	g.pending = g.spare[:0]
 	g.space.Broadcast()
 	g.mu.Unlock()
-	_, _ = g.w.Write(group) // a log has nowhere to report its own errors
+	if len(group) > 0 {
+		_, _ = g.w.Write(group) // there is nowhere to report an error of the log
+	}
 	g.spare = group
 }
 
-// close writes the pending lines and ends the background writes.
+// close stops the background writes and writes the pending lines.
 func (g *groupWriter) close() {
 	close(g.stop)
 	g.loop.Wait()
-	g.flush(math.MaxUint64)
+	g.flush()
 }

@@ -76,6 +76,12 @@ func ReadMeta(file io.ReaderAt, size int64) (Meta, error) {
 	return Meta{}, fmt.Errorf("%w: no sound meta page", ErrDamaged)
 }
 
+// ReadMetaPage reads one of the two meta pages, 0 or 1. It reports whether bbolt would
+// accept it.
+func ReadMetaPage(file io.ReaderAt, pageSize, page int) (m Meta, sound bool, err error) {
+	return readMeta(file, int64(pageSize)*int64(page))
+}
+
 // readMeta reads the meta page at offset. It reports whether bbolt would accept it.
 func readMeta(file io.ReaderAt, offset int64) (m Meta, sound bool, err error) {
 	b := make([]byte, metaSize)

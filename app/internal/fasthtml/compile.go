@@ -5,8 +5,8 @@ import (
 	"text/template/parse"
 )
 
-// compile returns the program of a tree to which html/template has added its
-// escapers, or nil if it knows no data of this type.
+// compile compiles a tree to which html/template has added its escapers, for
+// data of one type. It returns nil if it does not support the type.
 func compile(root *parse.ListNode, data reflect.Type) *program {
 	if data == nil {
 		return nil
@@ -23,34 +23,36 @@ func compile(root *parse.ListNode, data reflect.Type) *program {
 	return &program{data: data, instructions: c.instructions}
 }
 
-// compiler makes the instructions for data of the type root.
+// compiler compiles a template for data of type root.
 type compiler struct {
 	root         reflect.Type
 	instructions []instruction
 }
 
-// operand is a value in the data: the index of its field, and its type. The index
-// of the data itself is empty.
+// operand is a value in the data: the index of a field, as in
+// reflect.Value.FieldByIndex, and its type. An empty index means the data
+// itself.
 type operand struct {
 	field []int
 	typ   reflect.Type
 }
 
-// emit appends an instruction and returns its number.
+// emit appends an instruction and returns its index.
 func (c *compiler) emit(in instruction) int {
 	c.instructions = append(c.instructions, in)
 	return len(c.instructions) - 1
 }
 
-// list compiles a list of nodes, in which a dot stands for dot.
+// list compiles a list of nodes. dot is the value of {{.}}.
 func (c *compiler) list(list *parse.ListNode, dot operand) {
 	if list == nil {
 		return
 	}
-	text := -1 // the previous instruction, if it is a text of this list
+	text := -1 // index of the previous instruction if it is text of this list, otherwise -1
 	for _, node := range list.Nodes {
 		if n, ok := node.(*parse.TextNode); ok && text >= 0 {
-			// Only texts of one list are joined: a jump may lead to the end of another.
+			// Join only text of the same list: a jump may lead to the end of another
+			// one.
 			joined := &c.instructions[text].text
 			*joined = append(*joined, n.Text...)
 			continue
@@ -71,7 +73,7 @@ func (c *compiler) list(list *parse.ListNode, dot operand) {
 	}
 }
 
-// branch compiles an if, or a with, which also changes the dot.
+// branch compiles an if or a with. A with also changes dot.
 func (c *compiler) branch(n *parse.BranchNode, dot operand, with bool) {
 	condition, ok := c.operand(n.Pipe, dot)
 	if !ok || len(n.Pipe.Cmds) != 1 || condition.typ.Kind() != reflect.String && condition.typ.Kind() != reflect.Bool {
@@ -90,8 +92,8 @@ func (c *compiler) branch(n *parse.BranchNode, dot operand, with bool) {
 	c.instructions[toEnd].target = len(c.instructions)
 }
 
-// action compiles an action that writes an escaped string. An action without an
-// escaper belongs to a template that html/template has not escaped yet.
+// action compiles an action that writes an escaped string. html/template has
+// not yet escaped a template whose action has no escaper.
 func (c *compiler) action(pipe *parse.PipeNode, dot operand) {
 	value, ok := c.operand(pipe, dot)
 	if !ok || value.typ != reflect.TypeFor[string]() || len(pipe.Cmds) != 2 || !escapes(pipe.Cmds[1]) {
@@ -101,8 +103,8 @@ func (c *compiler) action(pipe *parse.PipeNode, dot operand) {
 	c.emit(instruction{op: writeField, field: value.field})
 }
 
-// escapes reports whether a command is an escaper that does to a string what
-// escaper does.
+// escapes reports whether a command is an escaper with the same effect as
+// escaper.
 func escapes(command *parse.CommandNode) bool {
 	name, ok := command.Args[0].(*parse.IdentifierNode)
 	if !ok || len(command.Args) != 1 {
@@ -116,7 +118,7 @@ func escapes(command *parse.CommandNode) bool {
 }
 
 // operand returns the field that the first command of a pipeline names. It does
-// not know methods, map keys, or fields behind a pointer or an interface.
+// not support methods, map keys, or fields behind a pointer or an interface.
 func (c *compiler) operand(pipe *parse.PipeNode, dot operand) (o operand, ok bool) {
 	if len(pipe.Decl) > 0 || len(pipe.Cmds[0].Args) != 1 {
 		return operand{}, false
@@ -143,7 +145,7 @@ func (c *compiler) operand(pipe *parse.PipeNode, dot operand) (o operand, ok boo
 		if _, method := reflect.PointerTo(o.typ).MethodByName(name); method || !ok || !field.IsExported() {
 			return operand{}, false
 		}
-		for _, i := range field.Index { // more than one for an embedded field
+		for _, i := range field.Index { // several indexes for a field of an embedded struct
 			if o.typ.Kind() != reflect.Struct {
 				return operand{}, false
 			}

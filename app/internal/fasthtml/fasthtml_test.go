@@ -127,7 +127,7 @@ func TestProgramIsForEscapedTemplatesAndOneType(t *testing.T) {
 	const text = `<p>{{.Title}}</p>`
 	value, pointer := compiled(t, text)
 	data := outer{Title: "<b>"}
-	if _, ok := compile(mustParse(t, text).Tree.Root, reflect.TypeOf(data)).append(nil, data); ok {
+	if _, ok := compile(mustParse(t, text).Tree.Root, reflect.TypeOf(data)).execute(nil, data); ok {
 		t.Error("a value is written without an escaper")
 	}
 	if New(mustParse(t, text)).Fast(data) {

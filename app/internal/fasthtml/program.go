@@ -5,35 +5,35 @@ import (
 	"strings"
 )
 
-// program is a template compiled for data of one type: a struct, or a pointer to
-// one. A nil program cannot execute anything.
+// program is a template compiled for one type of data: a struct, or a pointer
+// to one. A nil program has executed nothing yet.
 type program struct {
 	data         reflect.Type
 	instructions []instruction
 }
 
-// instruction is one operation with its operands. The next one follows, unless it
-// jumps.
+// instruction is one operation with its operands. Without a jump, execution
+// continues with the next one.
 type instruction struct {
 	op     op
 	text   []byte // for writeText
 	field  []int  // the index of a field, as in reflect.Value.FieldByIndex
-	target int    // the instruction to jump to
+	target int    // index of the instruction to jump to
 }
 
 type op int
 
 const (
-	fallback   op = iota // leave the whole execution to html/template
-	writeText            // write text as it is
+	fallback   op = iota // stop, and let html/template execute the template
+	writeText            // write text unchanged
 	writeField           // write the string in field, escaped
 	jumpIfZero           // jump if field has its zero value
 	jump
 )
 
-// append appends the output to b. It returns false if it met something that only
-// html/template can execute; its output is then incomplete.
-func (p *program) append(b []byte, data any) (out []byte, ok bool) {
+// execute runs the program and appends its output to b. If an instruction
+// needs html/template, it returns false, and the output is incomplete.
+func (p *program) execute(b []byte, data any) (out []byte, ok bool) {
 	root := reflect.Indirect(reflect.ValueOf(data))
 	if !root.IsValid() { // a nil pointer
 		return b, false
@@ -59,5 +59,5 @@ func (p *program) append(b []byte, data any) (out []byte, ok bool) {
 	return b, true
 }
 
-// escaper does to a string what html/template's escapers in escapes do.
+// escaper has the effect of the html/template escapers listed in escapes.
 var escaper = strings.NewReplacer("\x00", "\uFFFD", `"`, "&#34;", "&", "&amp;", "'", "&#39;", "+", "&#43;", "<", "&lt;", ">", "&gt;")

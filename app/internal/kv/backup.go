@@ -6,28 +6,28 @@ import (
 	"io"
 )
 
-// Backup writes a copy of the file, as it is at one moment, to w. Readers and
-// writers go on, until a commit makes the file grow beyond its map: that commit,
-// and all who read or write after it, wait for the copy. So w should be a file on
-// this machine and not a slow connection. A copy that ends with an error is not
-// whole. If ctx ends first, the error wraps its cause.
+// Backup writes a consistent copy of the file to w while readers and writers
+// continue. But a commit that grows the file beyond its memory map waits until
+// the copy is done, and so does every transaction after it. So w should be a
+// local file, not a slow connection. If Backup returns an error, the copy is
+// incomplete. If ctx ends first, the error wraps its cause.
 func (db *DB) Backup(ctx context.Context, w io.Writer) error {
-	// Not View, whose transaction others may share.
+	// A transaction of its own: View may share its transaction with other readers.
 	return guard(func() error {
 		tx, err := db.bolt.Begin(false)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = tx.Rollback() }() // fails only if it has ended already
+		defer func() { _ = tx.Rollback() }() // fails only if the transaction has already ended
 		_, err = tx.WriteTo(contextWriter{ctx, w})
 		if err != nil && ctx.Err() != nil {
-			return fmt.Errorf("backup: %w", context.Cause(ctx)) // bbolt keeps only its words
+			return fmt.Errorf("backup: %w", context.Cause(ctx)) // bbolt wraps only the text of the error
 		}
 		return err
 	})
 }
 
-// contextWriter ends a copy when its context ends.
+// contextWriter is a writer that fails when its context ends.
 type contextWriter struct {
 	ctx context.Context
 	w   io.Writer

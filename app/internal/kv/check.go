@@ -14,15 +14,15 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// Report is what Check has found.
+// Report is the result of Check.
 type Report struct {
 	Counts   []Count
-	Problems []string // a line each, at most maxProblems
-	More     int      // problems beyond those
+	Problems []string // one line each, at most maxProblems
+	More     int      // number of further problems
 }
 
-// Count is how many records of a kind there are, those that have expired and are
-// not swept yet included.
+// Count is the number of records in a table, including expired records that are
+// not swept yet.
 type Count struct {
 	Name    string
 	Records int
@@ -31,7 +31,7 @@ type Count struct {
 // OK reports whether no problem was found.
 func (r Report) OK() bool { return len(r.Problems) == 0 }
 
-// Count returns the count of that name.
+// Count returns the number of records of that name, or 0.
 func (r Report) Count(name string) int {
 	for _, c := range r.Counts {
 		if c.Name == name {
@@ -41,19 +41,18 @@ func (r Report) Count(name string) int {
 	return 0
 }
 
-// maxProblems is how many problems a report lists. Where there are so many, the
-// rest tells nothing new.
+// maxProblems limits the problems listed in a report.
 const maxProblems = 100
 
-// Check reads the file at path, changes nothing, and reports whether it is whole:
-// its pages, every record, and every index, both ways. visit, unless it is nil, is
-// given what may be printed of each record, without secrets, table by table.
+// Check verifies the file at path without changing it: pages, records and, in
+// both directions, indexes. If visit is not nil, Check calls it for each record
+// with a printable description without secrets, table by table.
 //
-// It needs a few bytes of memory for each page and none for each record. The error
-// is one line that says why the file could not be checked; while a server has it
-// open, that wraps ErrInUse.
+// Check needs a few bytes of memory for each page and none for each record. An
+// error means that the file could not be checked; it is one line for the
+// operator. It wraps ErrInUse while a server has the file open.
 func Check(ctx context.Context, path string, o Options, visit func(table string, record any) error) (r Report, err error) {
-	o.mustBeValid()
+	o.validate()
 	r.Problems = []string{}
 	info, err := os.Stat(path)
 	switch {
@@ -62,7 +61,7 @@ func Check(ctx context.Context, path string, o Options, visit func(table string,
 	case err != nil:
 		return r, explain(path, err)
 	case info.IsDir():
-		return r, explain(path, errFolder)
+		return r, explain(path, errDirectory)
 	case info.Size() < 2*pageSize:
 		return r, explain(path, errForeign)
 	}
@@ -70,7 +69,7 @@ func Check(ctx context.Context, path string, o Options, visit func(table string,
 		if err := verifyFile(ctx, path, o, true); err != nil {
 			return err
 		}
-		if err := isOurs(tx, o); err != nil {
+		if err := checkFormat(tx, o); err != nil {
 			return err
 		}
 		if meta(tx, o) != nil && !isReady(tx, o) {
@@ -85,7 +84,7 @@ func Check(ctx context.Context, path string, o Options, visit func(table string,
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return r, fmt.Errorf("database %s %w, or check a copy of the file", path, ErrInUse)
 	case errors.Is(err, store.ErrDamaged), errors.Is(err, errDamaged):
-		r.problem("%v", err) // no page or bucket can be trusted
+		r.problem("%v", err) // the pages are damaged, so the records were not checked
 	case errors.Is(err, errVisit):
 		return r, err
 	case err != nil:
@@ -94,7 +93,7 @@ func Check(ctx context.Context, path string, o Options, visit func(table string,
 	return r, nil
 }
 
-// errVisit marks an error of visit, which says nothing of the file.
+// errVisit marks an error of visit, as opposed to one of the file.
 var errVisit = errors.New("write")
 
 func (r *Report) problem(format string, args ...any) {
@@ -105,7 +104,7 @@ func (r *Report) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
-// checker checks the tables of one transaction.
+// checker checks the tables in one transaction.
 type checker struct {
 	ctx    context.Context
 	tx     *Tx
@@ -121,8 +120,8 @@ func (c *checker) all(o Options) error {
 			}
 		}
 	}
-	// bbolt's own check comes last and is safe here: boltcheck has verified that no
-	// page leads to itself, which bbolt would follow for ever.
+	// bbolt's own check would follow a page that leads to itself for ever. It is
+	// safe here because boltcheck has verified the pages.
 	for err := range c.tx.Check() {
 		c.report.problem("%v", err)
 	}
@@ -132,7 +131,7 @@ func (c *checker) all(o Options) error {
 func (c *checker) bucket(t Table, b bucket) error {
 	found := c.tx.Tx.Bucket([]byte(b.name))
 	if found == nil {
-		return nil // a kill before the first start was done; the next one makes it
+		return nil // the process was killed during the first start; the next start creates it
 	}
 	count := Count{Name: b.count}
 	cursor := found.Cursor()

@@ -13,47 +13,46 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// writers is group commit. A commit of bbolt waits for the disk, whether it
-// carries one change or a hundred. While one is under way the next writers queue,
-// and the next commit carries them all: a lone writer waits for one commit, a
-// hundred at once wait for two at most.
+// writers implements group commit. A commit of bbolt waits for the disk,
+// whether it carries one change or a hundred. Writers that arrive during a
+// commit queue up, and the next commit carries all their changes.
 //
-// The first writer of the queue leads: it commits for the others, too. That saves
-// the lone writer two switches of goroutine. bbolt's own Batch waits for company,
-// which a lone writer pays for.
+// The first writer in the queue is the leader: it commits for the others on its
+// own goroutine, so a lone writer needs no goroutine switch. bbolt's Batch
+// would make a lone writer wait for company.
 type writers struct {
 	db *DB
 
 	mu     sync.Mutex
-	queue  []*write
-	busy   bool // somebody leads
+	queue  []*pendingWrite
+	busy   bool // there is a leader
 	closed bool
-	idle   sync.Cond // busy has become false
+	idle   sync.Cond // signals that busy became false
 
-	shared bool // the last commit carried more than one change; belongs to the leader
+	shared bool // the last commit carried several changes; used by the leader only
 
-	decided chan struct{} // closed once it is known whether writers are admitted
-	verdict error         // why they are not, set before decided is closed
-	decide  sync.Once
+	decided    chan struct{} // closed when verification has admitted or rejected writers
+	admitErr   error         // nil if admitted; set before decided is closed
+	decideOnce sync.Once
 }
 
-// write is a queued change and where its result goes.
-type write struct {
+// pendingWrite is a queued change.
+type pendingWrite struct {
 	change func(*Tx) error
-	leads  bool // was told to lead; guarded by writers.mu
+	leads  bool // has been made leader; guarded by writers.mu
 	result chan result
 }
 
-// result is what a queued writer waits for: the outcome of its change, or that it
-// leads now.
+// result is what a queued writer receives: either lead, which makes it the
+// leader, or the outcome of its change.
 type result struct {
 	lead  bool
 	err   error
 	panic *changePanic
 }
 
-// changePanic is a panic of a change, raised again on its writer's goroutine with
-// the stack of the goroutine that ran it.
+// changePanic carries a panic of a change to the goroutine of its writer, with
+// the original stack.
 type changePanic struct {
 	value any
 	stack []byte
@@ -61,11 +60,10 @@ type changePanic struct {
 
 func (p *changePanic) Error() string { return fmt.Sprintf("%v\n%s", p.value, p.stack) }
 
-// maxShared is how many changes one commit carries at most, so that no writer
-// waits long for the others.
+// maxShared is the maximum number of changes in one commit.
 const maxShared = 1024
 
-// admitWait is how long a write waits for the file to be verified.
+// admitWait is how long a write waits for the verification of the file.
 const admitWait = 5 * time.Second
 
 func (w *writers) init(db *DB) {
@@ -73,11 +71,11 @@ func (w *writers) init(db *DB) {
 	w.idle.L = &w.mu
 }
 
-// admit lets writers in or, if err is not nil, refuses them with it. The first
-// call counts.
+// admit admits writers, or rejects them with err if it is not nil. Only the
+// first call has an effect.
 func (w *writers) admit(err error) {
-	w.decide.Do(func() {
-		w.verdict = err
+	w.decideOnce.Do(func() {
+		w.admitErr = err
 		close(w.decided)
 	})
 }
@@ -85,14 +83,14 @@ func (w *writers) admit(err error) {
 func (w *writers) admitted(ctx context.Context) error {
 	select {
 	case <-w.decided:
-		return w.verdict
+		return w.admitErr
 	default:
 	}
 	timer := time.NewTimer(admitWait)
 	defer timer.Stop()
 	select {
 	case <-w.decided:
-		return w.verdict
+		return w.admitErr
 	case <-timer.C:
 		return store.ErrBusy
 	case <-ctx.Done():
@@ -107,7 +105,7 @@ func (w *writers) update(ctx context.Context, change func(*Tx) error) error {
 	if err := w.admitted(ctx); err != nil {
 		return err
 	}
-	one := &write{change: change, result: make(chan result, 2)} // never blocks who sends
+	one := &pendingWrite{change: change, result: make(chan result, 2)} // two results at most, so that sending never blocks
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -125,17 +123,17 @@ func (w *writers) update(ctx context.Context, change func(*Tx) error) error {
 			return ended(ctx)
 		}
 	}
-	w.commit(w.take())
+	w.commit(w.takeBatch())
 	w.mu.Lock()
 	w.passLead()
 	w.mu.Unlock()
 	return (<-one.result).outcome()
 }
 
-// wait waits for the result of a queued write, or takes it out of the queue when
-// ctx ends. Once a commit has taken it, its outcome is waited for: it may be
-// durable already.
-func (w *writers) wait(ctx context.Context, one *write) result {
+// wait waits for the result of a queued write. If ctx ends while the write is
+// still in the queue, wait withdraws it. Once the write belongs to a commit,
+// wait waits for the outcome, because the change may already be durable.
+func (w *writers) wait(ctx context.Context, one *pendingWrite) result {
 	select {
 	case r := <-one.result:
 		return r
@@ -147,9 +145,9 @@ func (w *writers) wait(ctx context.Context, one *write) result {
 	return <-one.result
 }
 
-// withdraw takes a write out of the queue and reports whether it was still there.
-// If it was told to lead, the next one leads.
-func (w *writers) withdraw(one *write) bool {
+// withdraw removes a write from the queue and reports whether it was still
+// there. If the write was the leader, the next one in the queue becomes leader.
+func (w *writers) withdraw(one *pendingWrite) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := slices.Index(w.queue, one)
@@ -163,7 +161,7 @@ func (w *writers) withdraw(one *write) bool {
 	return true
 }
 
-// ended returns the error of a write that ctx has kept from the file.
+// ended returns the error of a write that was withdrawn because ctx ended.
 func ended(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", store.ErrBusy, context.Cause(ctx))
 }
@@ -175,11 +173,11 @@ func (r result) outcome() error {
 	return r.err
 }
 
-// take returns the queue, the caller first, up to maxShared changes.
-func (w *writers) take() []*write {
+// takeBatch removes up to maxShared changes from the queue, beginning with the
+// leader's.
+func (w *writers) takeBatch() []*pendingWrite {
 	if w.shared {
-		// The writers of the last commit are about to queue again. A lone writer
-		// does not yield: that would wake another thread.
+		// Let the writers of the last commit queue again. A lone writer skips this.
 		runtime.Gosched()
 	}
 	w.mu.Lock()
@@ -187,11 +185,12 @@ func (w *writers) take() []*write {
 	n := min(len(w.queue), maxShared)
 	w.shared = n > 1
 	batch := w.queue[:n:n]
-	w.queue = append([]*write(nil), w.queue[n:]...)
+	w.queue = append([]*pendingWrite(nil), w.queue[n:]...)
 	return batch
 }
 
-// passLead lets the first of the queue lead. The caller holds w.mu.
+// passLead makes the first writer in the queue the leader. The caller holds
+// w.mu.
 func (w *writers) passLead() {
 	if len(w.queue) == 0 {
 		w.busy = false
@@ -202,7 +201,7 @@ func (w *writers) passLead() {
 	w.queue[0].result <- result{lead: true}
 }
 
-// close refuses later writes and waits for those that are queued.
+// close rejects new writes and waits for the queued ones.
 func (w *writers) close() {
 	w.admit(errClosed)
 	w.mu.Lock()
@@ -215,11 +214,12 @@ func (w *writers) close() {
 
 var errRefused = errors.New("a change was refused")
 
-// commit runs the changes in one transaction and tells each writer its result. A
-// change that fails leaves, and the others start again without it: it may have
-// written before it failed. If the commit meets damage, each change gets a commit
-// of its own, so that those elsewhere in the file succeed.
-func (w *writers) commit(batch []*write) {
+// commit runs the changes in one transaction and sends each writer its result.
+// If a change fails, the transaction is rolled back and repeated without it,
+// because the change may have written something before it failed. If the
+// transaction hits a damaged page, each change is committed separately, so that
+// changes elsewhere in the file succeed.
+func (w *writers) commit(batch []*pendingWrite) {
 	for len(batch) > 0 {
 		refused := 0
 		var refusal result
@@ -241,11 +241,11 @@ func (w *writers) commit(batch []*write) {
 		}
 		if errors.Is(err, store.ErrDamaged) && len(batch) > 1 {
 			for _, one := range batch {
-				w.commit([]*write{one})
+				w.commit([]*pendingWrite{one})
 			}
 			return
 		}
-		if noRoom(err) {
+		if diskFull(err) {
 			err = fmt.Errorf("%w: %w", store.ErrFull, err)
 		}
 		for _, one := range batch {
@@ -255,13 +255,13 @@ func (w *writers) commit(batch []*write) {
 	}
 }
 
-// run applies the change. A programming error in it is its own writer's panic, not
-// the leader's.
-func (one *write) run(tx *Tx) (r result) {
+// run applies the change. It catches a panic, which must reach the goroutine of
+// the writer and not the leader.
+func (p *pendingWrite) run(tx *Tx) (r result) {
 	defer func() {
 		if p := recover(); p != nil {
 			r = result{panic: &changePanic{p, debug.Stack()}}
 		}
 	}()
-	return result{err: guard(func() error { return one.change(tx) })}
+	return result{err: guard(func() error { return p.change(tx) })}
 }

@@ -428,11 +428,13 @@ func TestWritersWaitToBeAdmitted(t *testing.T) {
 	}
 }
 
-// Damage that a commit meets costs the change that leads there, and not those that
-// share the commit.
-func TestDamageMetByACommit(t *testing.T) {
+// harmedCommit returns an open file and a change whose commit, and not the change
+// itself, meets a damaged page: it empties the first leaf of plain, so that bbolt
+// merges that one with the next.
+func harmedCommit(t *testing.T) (db *DB, file *os.File, change func(tx *Tx) error) {
+	t.Helper()
 	path := temp(t)
-	db := open(t, path, testOptions())
+	db = open(t, path, testOptions())
 	key := func(i int) []byte { return fmt.Appendf(nil, "%04d", i) }
 	update(t, db, func(tx *Tx) error {
 		for i := range 200 {
@@ -442,77 +444,112 @@ func TestDamageMetByACommit(t *testing.T) {
 		}
 		return nil
 	})
-	pages := pathOf(t, db.Bolt(), "plain")
-	if len(pages) < 2 {
-		t.Fatal("the tree is too low")
-	}
+	var second, inFirst int
+	view(t, db, func(tx *Tx) error {
+		root := int64(tx.Bucket("plain").RootPage()) * pageSize
+		b := readFile(t, path)
+		second = int(native.Uint64(b[root+16+16+8:]))
+		info, err := tx.Page(int(native.Uint64(b[root+16+8:])))
+		inFirst = info.Count
+		return err
+	})
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	// The last leaf becomes nonsense. Whoever empties the one before it has bbolt
-	// merge the two.
-	if _, err := file.WriteAt(make([]byte, 4096), int64(pages[len(pages)-1])*pageSize); err != nil {
+	t.Cleanup(func() { file.Close() })
+	if _, err := file.WriteAt(make([]byte, pageSize), int64(second)*pageSize); err != nil {
 		t.Fatal(err)
 	}
-	var emptied error
-	gate := make(chan struct{})
-	started := make(chan struct{})
-	holder := begin(func() error {
-		return db.Update(context.Background(), func(*Tx) error {
-			select {
-			case <-started:
-			default:
-				close(started)
+	return db, file, func(tx *Tx) error {
+		for i := range inFirst - 1 {
+			if err := tx.Bucket("plain").Delete(key(i)); err != nil {
+				t.Error(err)
 			}
-			<-gate
-			return nil
-		})
-	})
-	<-started
-	harmed := begin(func() error {
-		return db.Update(context.Background(), func(tx *Tx) error {
-			// All but the last page, which alone is damaged.
-			for i := range 200 {
-				if i < 150 {
-					if err := tx.Bucket("plain").Delete(key(i)); err != nil {
-						return err
-					}
-				}
-			}
-			_, _ = tx.Bucket("plain").Cursor().Last()
-			return nil
-		})
-	})
-	whole := begin(func() error {
-		id := number(1)
-		return db.Update(context.Background(), func(tx *Tx) error { return tx.Bucket("people").Put(id[:], []byte("Ann")) })
-	})
-	for {
-		db.writers.mu.Lock()
-		n := len(db.writers.queue)
-		db.writers.mu.Unlock()
-		if n == 2 {
-			break
-		}
-	}
-	close(gate)
-	if err := <-holder; err != nil {
-		t.Error(err)
-	}
-	if emptied = <-harmed; !errors.Is(emptied, store.ErrDamaged) {
-		t.Errorf("the one that meets damage: %v", emptied)
-	}
-	if err := <-whole; err != nil {
-		t.Errorf("the one that does not: %v", err)
-	}
-	id := number(1)
-	view(t, db, func(tx *Tx) error {
-		if string(tx.Get("people", id[:])) != "Ann" {
-			t.Error("it is lost")
 		}
 		return nil
+	}
+}
+
+// Damage that a commit meets costs the change that leads there, and not those that
+// share the commit.
+func TestDamageMetByACommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, _, change := harmedCommit(t)
+		defer db.Close()
+		release, done := hold(db)
+		harmed := begin(func() error { return db.Update(t.Context(), change) })
+		synctest.Wait()
+		id := number(1)
+		whole := begin(func() error {
+			return db.Update(t.Context(), func(tx *Tx) error { return tx.Bucket("people").Put(id[:], []byte("Ann")) })
+		})
+		synctest.Wait()
+		release()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := <-harmed; !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("the one that meets damage: %v", err)
+		}
+		if err := <-whole; err != nil {
+			t.Errorf("the one that does not: %v", err)
+		}
+		view(t, db, func(tx *Tx) error {
+			if string(tx.Get("people", id[:])) != "Ann" || tx.Get("plain", []byte("0000")) == nil {
+				t.Error("the one that does not is lost, or the other is there")
+			}
+			return nil
+		})
+	})
+}
+
+// When bbolt panics in the rollback after a panic, its write lock stays held. Nobody
+// waits for that: writes are refused, Run says so, reads go on, Close returns.
+func TestACommitThatCannotBeRolledBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, file, change := harmedCommit(t)
+		running := begin(func() error { return db.Run(t.Context()) })
+		synctest.Wait()
+		// bbolt reads the freelist again when it rolls back.
+		freelist := 0
+		view(t, db, func(tx *Tx) error {
+			for id := 2; ; id++ {
+				info, err := tx.Page(id)
+				if err != nil || info == nil {
+					return err
+				}
+				if info.Type == "freelist" {
+					freelist = id
+				}
+			}
+		})
+		if _, err := file.WriteAt(make([]byte, pageSize), int64(freelist)*pageSize); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Update(t.Context(), change); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("the one that meets damage: %v", err)
+		}
+		ran := false
+		for range 2 {
+			if err := db.Update(t.Context(), func(*Tx) error { ran = true; return nil }); !errors.Is(err, store.ErrDamaged) || ran {
+				t.Errorf("a later write: %v, ran: %v", err, ran)
+			}
+		}
+		if err := <-running; err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), db.path) {
+			t.Errorf("Run: %v", err)
+		}
+		view(t, db, func(tx *Tx) error {
+			if tx.Get("plain", []byte("0000")) == nil {
+				t.Error("it has left something behind")
+			}
+			return nil
+		})
+		for range 2 {
+			if err := db.Close(); !errors.Is(err, store.ErrDamaged) {
+				t.Errorf("Close: %v", err)
+			}
+		}
 	})
 }
 
@@ -583,7 +620,7 @@ func TestAFullDisk(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
-	mustPass(t, path, testOptions())
+	checkPasses(t, path, testOptions())
 	if all := contents(t, path)["plain"]; all["before"] != "v" || all["small"] != "v" || len(all["large"]) != 1<<20 {
 		t.Errorf("%d keys", len(all))
 	}
@@ -597,16 +634,16 @@ func TestWordsOfAFullDisk(t *testing.T) {
 		"no space left on device":                                 false, // nobody's word but the system's
 		"a field named no space left on device":                   false,
 	} {
-		if got := noRoom(errors.New(words)); got != want {
+		if got := diskFull(errors.New(words)); got != want {
 			t.Errorf("%q: %v", words, got)
 		}
 	}
 	for _, no := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
-		if !noRoom(fmt.Errorf("commit: %w", &os.PathError{Op: "write", Path: "/x", Err: no})) {
+		if !diskFull(fmt.Errorf("commit: %w", &os.PathError{Op: "write", Path: "/x", Err: no})) {
 			t.Errorf("%v", no)
 		}
 	}
-	if noRoom(nil) || noRoom(fmt.Errorf("commit: %w", syscall.EIO)) {
+	if diskFull(nil) || diskFull(fmt.Errorf("commit: %w", syscall.EIO)) {
 		t.Error("a broken disk is not a full one")
 	}
 }

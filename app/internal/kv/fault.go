@@ -9,24 +9,24 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// guard runs f and turns what happens on a damaged file into store.ErrDamaged.
-// bbolt panics when a page does not hold what it should, and a part of the map
-// that the file no longer covers faults when it is read, which would end the
-// process. Any other panic is a programming error and stays one.
+// guard runs f and turns a panic or memory fault caused by a damaged file into
+// store.ErrDamaged. bbolt panics on an invalid page, and reading a part of the
+// memory map beyond the end of the file faults. Any other panic is a
+// programming error and continues.
 func guard(f func() error) (err error) {
 	defer restoreFaults(panicOnFault())
 	defer recoverDamage(&err)
 	return f()
 }
 
-// panicOnFault makes memory faults of this goroutine panics, and returns the
-// setting before.
+// panicOnFault turns memory faults of this goroutine into panics and returns
+// the previous setting.
 func panicOnFault() bool { return debug.SetPanicOnFault(true) }
 
 func restoreFaults(before bool) { debug.SetPanicOnFault(before) }
 
-// recoverDamage is to be deferred. It sets *err if the panic is damage to the file
-// and panics again if it is not.
+// recoverDamage must be deferred. If the panic was caused by a damaged file, it
+// sets *err; otherwise it panics again.
 func recoverDamage(err *error) {
 	p := recover()
 	if p == nil {
@@ -38,8 +38,9 @@ func recoverDamage(err *error) {
 	*err = fmt.Errorf("%w: %v", store.ErrDamaged, p)
 }
 
-// isDamage reports whether a panic, whose stack still stands, came from reading
-// the file: a memory fault, or anything that was raised in bbolt.
+// isDamage reports whether the current panic was caused by a damaged file: it
+// is a memory fault, or it was raised inside bbolt. It reads the stack, so it
+// must run in a deferred function.
 func isDamage(p any) bool {
 	if _, fault := p.(interface{ Addr() uintptr }); fault {
 		return true

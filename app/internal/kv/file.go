@@ -18,7 +18,8 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// create makes the folder and an empty file, which bbolt would make 0666.
+// create creates the directory (0700) and an empty file (0600). bbolt would
+// create the file with mode 0666.
 func create(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -26,7 +27,7 @@ func create(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// Without O_EXCL: another process may be making it at this moment.
+		// No O_EXCL: another process may create the file at the same time.
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			return err
@@ -35,14 +36,14 @@ func create(path string) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return errFolder
+		return errDirectory
 	case !info.Mode().IsRegular():
-		return errSpecial
+		return errNotRegular
 	}
 	return nil
 }
 
-// protect takes a file that is ours away from other users.
+// protect removes the permissions of other users from the file.
 func protect(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm()&0o077 == 0 {
@@ -51,21 +52,21 @@ func protect(path string) error {
 	return os.Chmod(path, 0o600)
 }
 
-// state is what inspect has found out about a file.
+// state is the result of inspect.
 type state struct {
-	verified bool // all of its pages are; otherwise the leaves are still to be
-	ready    bool // Open need not write to it
+	verified bool // all pages are verified; otherwise the leaves are not yet
+	ready    bool // current format, all buckets present: Open need not write
 }
 
-// inspect verifies a file before it is opened for writing. It puts off the leaves
-// of a large file that Open need not write to.
+// inspect verifies a file before Open writes to it. For a large file that needs
+// no upgrade, it verifies only the branch pages.
 func inspect(path string, o Options) (s state, err error) {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() == 0 {
 		return state{verified: true}, err
 	}
 	if info.Size() < 2*pageSize {
-		return s, errForeign // bbolt begins with two meta pages
+		return s, errForeign // too small for bbolt's two meta pages
 	}
 	err = openReadOnly(path, o, func(tx *bbolt.Tx) error {
 		s.ready = isReady(tx, o)
@@ -75,22 +76,23 @@ func inspect(path string, o Options) (s state, err error) {
 				return err
 			}
 		}
-		return isOurs(tx, o)
+		return checkFormat(tx, o)
 	})
 	return s, err
 }
 
-// openReadOnly lets f read the file in one transaction if its branch pages are
-// sound. bbolt's shared lock keeps writers of other processes out meanwhile.
+// openReadOnly verifies the branch pages and runs f in a read transaction.
+// bbolt's shared file lock keeps writers of other processes out meanwhile.
 func openReadOnly(path string, o Options, f func(tx *bbolt.Tx) error) error {
 	return guard(func() error {
-		// Opened read-only, bbolt reads the two meta pages and no further.
+		// In read-only mode, bbolt reads only the two meta pages when it opens a
+		// file.
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
 		if err != nil {
 			return err
 		}
 		defer db.Close()
-		// Only now, under the lock: another process may have made it grow.
+		// Take the size under the lock: another process may have grown the file.
 		info, err := os.Stat(path)
 		if err != nil {
 			return err
@@ -99,7 +101,7 @@ func openReadOnly(path string, o Options, f func(tx *bbolt.Tx) error) error {
 			return err
 		}
 		return db.View(func(tx *bbolt.Tx) error {
-			// Pages beyond the end are memory that faults.
+			// Reading beyond the end of the file would fault.
 			if tx.Size() > info.Size() {
 				return errDamaged
 			}
@@ -108,8 +110,8 @@ func openReadOnly(path string, o Options, f func(tx *bbolt.Tx) error) error {
 	})
 }
 
-// verifyFile verifies the branch pages of a file, or all pages, before anybody
-// writes to it.
+// verifyFile verifies the branch pages of a file, and its leaf pages, too, if
+// leaves is set.
 func verifyFile(ctx context.Context, path string, o Options, leaves bool) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -131,7 +133,7 @@ func verifyFile(ctx context.Context, path string, o Options, leaves bool) error 
 	return err
 }
 
-// explain turns the error of opening path into one line for the operator.
+// explain wraps an error of Open or Check into one line for the operator.
 func explain(path string, err error) error {
 	line := err
 	switch {
@@ -143,7 +145,9 @@ func explain(path string, err error) error {
 		line = errors.New("cannot be made: a part of its path is not a folder")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		line = errors.New("may not be written by this user; change its owner or name another file")
-	case noRoom(err):
+	case errors.Is(err, store.ErrFailed):
+		line = fmt.Errorf("is not written any more: %w; the last writes may be missing; check the disk, then the copy", err)
+	case diskFull(err):
 		line = errors.New("cannot be written: the disk is full")
 	case errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, store.ErrDamaged):
 		line = errDamaged
@@ -151,9 +155,9 @@ func explain(path string, err error) error {
 	return fmt.Errorf("database %s %w", path, line)
 }
 
-// noRoom reports whether err says that the disk is full. When the file cannot
-// grow, bbolt keeps only the words of the system's error.
-func noRoom(err error) bool {
+// diskFull reports whether err means that the disk is full. When the file
+// cannot grow, bbolt wraps only the text of the system's error.
+func diskFull(err error) bool {
 	return err != nil && slices.ContainsFunc([]syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}, func(no syscall.Errno) bool {
 		return errors.Is(err, no) || strings.Contains(err.Error(), "file ") && strings.HasSuffix(err.Error(), no.Error())
 	})

@@ -32,7 +32,7 @@ var noteTable = Owned[note]{
 }
 
 // people are the owners.
-var people = Raw{
+var ownerTable = Raw{
 	Name:   "people",
 	Verify: func(_ *Tx, key, value []byte) (any, error) { return string(value), nil },
 	DropOwner: func(tx *Tx, owner ID) error {
@@ -66,7 +66,7 @@ var errNobody = fmt.Errorf("%w: nobody", store.ErrNotFound)
 
 func testOptions() Options {
 	return Options{
-		Tables: []Table{people, noteTable, plain, flags},
+		Tables: []Table{ownerTable, noteTable, plain, flags},
 		Format: 1,
 		Owner: func(tx *Tx, owner ID) error {
 			if tx.Get("people", owner[:]) == nil {
@@ -206,8 +206,8 @@ func fill(t testing.TB, db *DB, n int) {
 	})
 }
 
-// town returns a closed file in which every bucket has something.
-func town(t testing.TB, n int) string {
+// testFile returns a closed file in which every bucket has something.
+func testFile(t testing.TB, n int) string {
 	t.Helper()
 	path := temp(t)
 	db := open(t, path, testOptions())
@@ -268,14 +268,14 @@ func writeFile(t testing.TB, path string, b []byte) string {
 	return path
 }
 
-func mustBeUnchanged(t testing.TB, path string, before []byte) {
+func checkUnchanged(t testing.TB, path string, before []byte) {
 	t.Helper()
 	if !bytes.Equal(readFile(t, path), before) {
 		t.Error("the file has changed")
 	}
 }
 
-func mustPass(t testing.TB, path string, o Options) Report {
+func checkPasses(t testing.TB, path string, o Options) Report {
 	t.Helper()
 	r, err := Check(context.Background(), path, o, nil)
 	if err != nil || !r.OK() {

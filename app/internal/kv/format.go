@@ -11,32 +11,32 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// The meta bucket says that the file is ours and how it is laid out. Its name is
-// that of no product: a renamed app opens the files it had.
+// metaBucket holds the format of the file. It names no product, so a renamed
+// app can open its old files.
 const metaBucket = "kv meta"
 
 var (
 	keyFormat  = []byte("format")
-	keyBuckets = []byte("buckets") // SHA-256 of the names of all buckets, see sumOfNames
+	keyBuckets = []byte("buckets") // SHA-256 of the names of all buckets, see bucketSum
 )
 
-// Upgrade converts a file from one format to the next.
+// Upgrade converts a file from format From to the next one.
 type Upgrade struct {
 	From int
-	// Step does a bounded part of the work, in a transaction of its own, and
-	// reports whether that was the last. It is called until it was, and must go on
-	// after a kill where the last transaction left off.
+	// Step does a bounded part of the upgrade in one transaction and reports
+	// whether the upgrade is done. Step is called again until it is, also after a
+	// restart, and must continue where the last committed transaction stopped.
 	Step func(tx *Tx) (done bool, err error)
 }
 
-// Legacy is where formats from before this package kept what is now in the meta
-// bucket: their format under the same key, in a bucket of their own.
+// Legacy describes formats older than this package. They keep the format number
+// under the same key in a bucket of their own.
 type Legacy struct {
 	Bucket string
-	Move   func(tx *Tx, old *bbolt.Bucket) error // keeps what else is in there
+	Move   func(tx *Tx, old *bbolt.Bucket) error // moves the other contents of the old bucket; the bucket is deleted afterwards
 }
 
-// prepare makes what is missing in a file and upgrades it to the format of today.
+// prepare creates missing buckets and upgrades the file to the current format.
 func (db *DB) prepare() error {
 	o := db.options
 	if err := db.setUp(func(tx *Tx) error {
@@ -83,7 +83,7 @@ func (db *DB) prepare() error {
 				done = true
 				return nil
 			}
-			finished, err := o.upgrade(format).Step(tx)
+			finished, err := o.upgradeFrom(format).Step(tx)
 			if err != nil || !finished {
 				return err
 			}
@@ -94,8 +94,8 @@ func (db *DB) prepare() error {
 	}
 }
 
-// setUp runs f in a transaction before anybody reads, and notes which buckets
-// there are then.
+// setUp runs f in a write transaction during Open and updates the checksum of
+// the bucket names.
 func (db *DB) setUp(f func(tx *Tx) error) error {
 	return guard(func() error {
 		return db.bolt.Update(func(b *bbolt.Tx) error {
@@ -104,7 +104,7 @@ func (db *DB) setUp(f func(tx *Tx) error) error {
 				return err
 			}
 			meta := tx.Bucket(metaBucket)
-			if sum := sumOfNames(b); !bytes.Equal(meta.Get(keyBuckets), sum) {
+			if sum := bucketSum(b); !bytes.Equal(meta.Get(keyBuckets), sum) {
 				return meta.Put(keyBuckets, sum)
 			}
 			return nil
@@ -123,8 +123,9 @@ func (tx *Tx) legacy(o Options) *bbolt.Bucket {
 	return tx.Tx.Bucket([]byte(o.Legacy.Bucket))
 }
 
-// upgrade returns the one from that format. isOurs has refused a format without.
-func (o Options) upgrade(from int) Upgrade {
+// upgradeFrom returns the upgrade from that format. checkFormat has verified that
+// it exists.
+func (o Options) upgradeFrom(from int) Upgrade {
 	for _, u := range o.Upgrades {
 		if u.From == from {
 			return u
@@ -133,7 +134,7 @@ func (o Options) upgrade(from int) Upgrade {
 	panic(fmt.Sprintf("kv: there is no upgrade from format %d", from))
 }
 
-// meta returns the bucket that says what the file is, or nil.
+// meta returns the bucket with the format, or nil.
 func meta(tx *bbolt.Tx, o Options) *bbolt.Bucket {
 	if b := tx.Bucket([]byte(metaBucket)); b != nil || o.Legacy.Bucket == "" {
 		return b
@@ -141,7 +142,7 @@ func meta(tx *bbolt.Tx, o Options) *bbolt.Bucket {
 	return tx.Bucket([]byte(o.Legacy.Bucket))
 }
 
-// formatOf returns the number of the file's format, or 0 if it has none.
+// formatOf returns the format number of the file, or 0 if it has none.
 func formatOf(tx *bbolt.Tx, o Options) int {
 	b := meta(tx, o)
 	if b == nil {
@@ -154,7 +155,8 @@ func formatOf(tx *bbolt.Tx, o Options) int {
 	return n
 }
 
-// isReady reports whether the file has everything that prepare would write.
+// isReady reports whether the file has the current format and all buckets, so
+// that prepare has nothing to do.
 func isReady(tx *bbolt.Tx, o Options) (ready bool) {
 	err := guard(func() error {
 		b := tx.Bucket([]byte(metaBucket))
@@ -171,13 +173,13 @@ func isReady(tx *bbolt.Tx, o Options) (ready bool) {
 	return err == nil
 }
 
-// isOurs returns an error unless the file is ours and of a format that can be
-// opened.
-func isOurs(tx *bbolt.Tx, o Options) error {
+// checkFormat returns an error if the file belongs to another app, or if it has
+// a format that cannot be upgraded.
+func checkFormat(tx *bbolt.Tx, o Options) error {
 	b := meta(tx, o)
 	if b == nil {
-		// It may still be ours: a kill before the first commit leaves no bucket, or,
-		// in formats from before this package, the empty one of a table.
+		// A process killed before its first commit leaves a file without buckets, or,
+		// with formats older than this package, with one empty bucket.
 		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 			if key, _ := b.Cursor().First(); key != nil || !slices.Contains(o.buckets(), string(name)) {
 				return errForeign
@@ -191,9 +193,9 @@ func isOurs(tx *bbolt.Tx, o Options) error {
 			return errVersion
 		}
 	}
-	// A bucket whose name is damaged would be made again, empty, and what it holds
-	// would seem never to have been.
-	if sum := b.Get(keyBuckets); sum != nil && !bytes.Equal(sum, sumOfNames(tx)) {
+	// If the name of a bucket is damaged, Open would create an empty bucket in its
+	// place, and its records would seem lost.
+	if sum := b.Get(keyBuckets); sum != nil && !bytes.Equal(sum, bucketSum(tx)) {
 		return damagedf("a bucket has another name than it had")
 	}
 	return nil
@@ -210,11 +212,10 @@ func hasUpgrade(o Options, from int) bool {
 
 var errOlder = errors.New("was made by an older version of this app; start this one once, which upgrades it")
 
-// sumOfNames returns the SHA-256 of the names of all buckets, which the file has
-// in order.
-func sumOfNames(tx *bbolt.Tx) []byte {
+// bucketSum returns the SHA-256 of the names of all buckets in key order.
+func bucketSum(tx *bbolt.Tx) []byte {
 	h := sha256.New()
-	// The function returns no error, so ForEach returns none.
+	// The callback returns no error, so ForEach returns none.
 	_ = tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
 		fmt.Fprintf(h, "%d %s\n", len(name), name)
 		return nil

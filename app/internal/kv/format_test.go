@@ -32,7 +32,7 @@ func TestANewFile(t *testing.T) {
 	if string(all[metaBucket]["format"]) != "1" || len(all) != len(o.buckets())+1 {
 		t.Errorf("%q", all)
 	}
-	mustPass(t, path, o)
+	checkPasses(t, path, o)
 }
 
 // What a kill before the first commit leaves is made complete.
@@ -45,7 +45,7 @@ func TestAFileWithoutOurMark(t *testing.T) {
 			path := makeBolt(t, make)
 			o := testOptions()
 			o.Init = put("made", "once")
-			if r := mustPass(t, path, o); r.Count("plain") != 0 {
+			if r := checkPasses(t, path, o); r.Count("plain") != 0 {
 				t.Errorf("%+v", r)
 			}
 			db := open(t, path, o)
@@ -53,7 +53,7 @@ func TestAFileWithoutOurMark(t *testing.T) {
 				t.Error("Init did not run")
 			}
 			db.Close()
-			mustPass(t, path, o)
+			checkPasses(t, path, o)
 		})
 	}
 }
@@ -76,14 +76,14 @@ func TestInitThatFails(t *testing.T) {
 
 // A table that is new is made in a file that is there, and Check passes then.
 func TestANewTable(t *testing.T) {
-	path := town(t, 3)
+	path := testFile(t, 3)
 	if _, err := Check(t.Context(), path, rankedOptions(), nil); err == nil || !strings.Contains(err.Error(), "older version") {
 		t.Errorf("the check: %v", err)
 	}
 	db := open(t, path, rankedOptions())
 	update(t, db, func(tx *Tx) error { return rankedTable.Insert(tx, ranked{ID: number(1), Owner: number(0)}) })
 	db.Close()
-	r := mustPass(t, path, rankedOptions())
+	r := checkPasses(t, path, rankedOptions())
 	if r.Count("ranked") != 1 || r.Count("notes") != 9 {
 		t.Errorf("%+v", r)
 	}
@@ -180,7 +180,7 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("%s: %s", key, value)
 		}
 	}
-	mustPass(t, path, upgraded(never))
+	checkPasses(t, path, upgraded(never))
 	same := func(got map[string]map[string]string) bool {
 		return maps.EqualFunc(got, want, func(a, b map[string]string) bool { return maps.Equal(a, b) })
 	}
@@ -189,7 +189,7 @@ func TestUpgrade(t *testing.T) {
 		if _, err := Check(t.Context(), path, upgraded(never), nil); err == nil || !strings.Contains(err.Error(), "older version") {
 			t.Errorf("the check before step %d: %v", i, err)
 		}
-		mustBeUnchanged(t, path, b)
+		checkUnchanged(t, path, b)
 		db, err := Open(path, upgraded(never))
 		if err != nil {
 			t.Fatalf("killed before step %d: %v", i, err)
@@ -236,7 +236,7 @@ func TestFormatsWithoutAnUpgrade(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "another version") {
 		t.Errorf("%v", err)
 	}
-	mustBeUnchanged(t, path, before)
+	checkUnchanged(t, path, before)
 	open(t, path, upgraded(never)).Close()
 	before = readFile(t, path)
 	o.Format = 3
@@ -248,7 +248,7 @@ func TestFormatsWithoutAnUpgrade(t *testing.T) {
 			t.Errorf("the check: %v", err)
 		}
 	}
-	mustBeUnchanged(t, path, before)
+	checkUnchanged(t, path, before)
 }
 
 // A Legacy.Move that fails leaves the old file as it was.

@@ -1,15 +1,15 @@
-// Package kv makes a bbolt file safe and quick enough to serve pages from.
+// Package kv makes a bbolt file safe, and fast enough to serve web pages.
 //
-// bbolt trusts its file, returns memory that ends with the transaction, and
-// waits for the disk once or twice in each commit. This package verifies the file
-// before it is trusted, turns what bbolt does with damaged pages into errors, lets
-// concurrent writers share commits (20 times the writes at 64 writers) and
-// consecutive readers share transactions (a third of a page), and adds typed
-// tables, write-behind, sweeping, upgrades of the format, backup and check.
+// bbolt trusts its file, returns memory that is only valid during the
+// transaction, and waits for the disk in each commit. This package verifies the
+// file before using it, turns bbolt's panics on damaged pages into errors, lets
+// concurrent writers share a commit (20 times the writes at 64 writers) and
+// consecutive readers share a transaction (a third less time for a page), and
+// adds typed tables, write-behind, sweeping, format upgrades, backup and check.
 //
-// Callers may rely on this: a change whose Update has returned nil is durable, one
-// that has returned an error has left nothing behind, and View sees every change
-// that was acknowledged before it began.
+// Guarantees: when Update returns nil, the change is durable; when it returns
+// an error, the change is rolled back. View sees every change whose Update
+// returned before View was called.
 package kv
 
 import (
@@ -24,60 +24,60 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// ID identifies a record, or the owner of one.
+// ID identifies a record or its owner.
 type ID [16]byte
 
-// Options say what is in the file.
+// Options describes the contents of the file.
 type Options struct {
 	Tables []Table
 	Expiry []Expiry
-	Format int // number of the file's layout; raise it with each change, and add an Upgrade
+	Format int // format number of the file; for each incompatible change, increment it and add an Upgrade
 
 	Upgrades []Upgrade
-	Legacy   Legacy              // where formats from before this package said what they are
-	Init     func(tx *Tx) error  // writes what a new file starts with; may be nil
-	Owner    func(*Tx, ID) error // returns nil if there is such an owner; Insert asks it
+	Legacy   Legacy              // format of files older than this package
+	Init     func(tx *Tx) error  // writes the initial records of a new file; may be nil
+	Owner    func(*Tx, ID) error // returns nil if the owner exists; called by Insert
 
-	Report func(error)       // is told of background write errors; may be nil
-	Swept  func(removed int) // is told what a sweep removed; may be nil
+	Report func(error)       // receives background write errors; may be nil
+	Swept  func(removed int) // receives the number of records removed by a sweep; may be nil
 
-	// VerifyFirst is the size in bytes up to which Open verifies all pages of a file
-	// before it returns; zero means 64 MiB. Of a larger file it verifies the branch
-	// pages, so that reading is safe, and the leaves in the background.
+	// VerifyFirst is the file size in bytes up to which Open verifies all pages
+	// before it returns; zero means 64 MiB. In a larger file, Open verifies the
+	// branch pages, so that reading is safe. It verifies the leaf pages in the
+	// background, and writers wait.
 	VerifyFirst int64
 }
 
-// DB is an open file. Its methods may be called concurrently.
+// DB is an open file. Its methods are safe for concurrent use.
 type DB struct {
-	path    string
-	bolt    *bbolt.DB
-	options Options
-	readers readers
-	writers writers
-	behind  []interface{ close() }
-	layouts map[string]layout // of the Owned tables, by name
+	path         string
+	bolt         *bbolt.DB
+	options      Options
+	readers      readers
+	writers      writers
+	writeBehinds []interface{ close() }
+	layouts      map[string]layout // field positions of the Owned tables, by table name
 
 	closing      sync.Once
 	verifying    sync.WaitGroup
 	cancelVerify context.CancelCauseFunc
-	damaged      chan error // receives the error if background verification fails
+	damaged      chan error // receives the error that Run returns
 }
 
-// defaultVerifyFirst takes about 20 ms to verify when the file is in memory.
 const defaultVerifyFirst = 64 << 20
 
-// lockWait is how long Open waits for another process to close the file.
+// lockWait is how long Open waits for another process to release the file.
 const lockWait = time.Second
 
-// Open opens the file at path, and makes it (0600) and its folder (0700) if they
-// are missing. A foreign or damaged file is refused before anything is written to
-// it. A file of an older format is upgraded. The error is one line that says what
-// is wrong and what to do.
+// Open opens the file at path. It creates a missing file (0600) and directory
+// (0700). It returns an error for a damaged file or one of another app, before
+// writing to it. It upgrades a file of an older format. The error is one line
+// for the operator: what is wrong and what to do.
 //
-// The adapter gofiber/storage/bbolt would open it too, but it makes the file 0666,
-// panics on errors, and commits before anybody could have verified the pages.
+// The adapter gofiber/storage/bbolt is not used: it creates the file with mode
+// 0666, panics on errors, and commits before the pages can be verified.
 func Open(path string, o Options) (*DB, error) {
-	o.mustBeValid()
+	o.validate()
 	if err := create(path); err != nil {
 		return nil, explain(path, err)
 	}
@@ -114,31 +114,40 @@ func Open(path string, o Options) (*DB, error) {
 	return db, nil
 }
 
-// verifyRest verifies the leaves of a file that is open already, and then admits
-// writers.
+// verifyRest verifies the leaf pages in the background and then admits writers.
 func (db *DB) verifyRest(ctx context.Context) {
 	err := verifyFile(ctx, db.path, db.options, true)
 	if err != nil && !errors.Is(err, errClosed) {
-		err = explain(db.path, err)
-		db.damaged <- err
+		err = db.reportDamage(err)
 	}
 	db.writers.admit(err)
 }
 
-// Await waits until all pages have been verified and writers are admitted, or ctx
-// ends. The error is one line that says what is wrong with the file.
+// reportDamage makes Run return err, and returns what Run returns. The first call
+// counts.
+func (db *DB) reportDamage(err error) error {
+	err = explain(db.path, err)
+	select {
+	case db.damaged <- err:
+	default:
+	}
+	return err
+}
+
+// Await waits until all pages are verified and writers are admitted, or until
+// ctx ends. The error is one line for the operator.
 func (db *DB) Await(ctx context.Context) error {
 	select {
 	case <-db.writers.decided:
-		return db.writers.verdict
+		return db.writers.admitErr
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// Run sweeps what has expired until ctx ends, and then returns nil. It returns an
-// error when the file has turned out to be damaged: nothing was written to it since
-// Open, nothing will be, and the server should stop.
+// Run sweeps expired records until ctx ends, and returns nil. If the file turns out
+// to be so damaged that all further writes are rejected, Run returns an error: the
+// server should stop.
 func (db *DB) Run(ctx context.Context) error {
 	sweeping, stop := context.WithCancel(ctx)
 	var sweeper sync.WaitGroup
@@ -152,9 +161,9 @@ func (db *DB) Run(ctx context.Context) error {
 	}
 }
 
-// View runs f in a read transaction. What f keeps must be copied: the memory of
-// keys and values ends with the transaction. f must not call View or Update: a
-// commit that makes the file grow waits for f, and f would wait for that commit.
+// View runs f in a read transaction. Keys and values are valid only until f
+// returns, so f must copy what it keeps. f must not call View or Update: a
+// commit that grows the file waits for f, so f would wait for itself.
 func (db *DB) View(ctx context.Context, f func(*Tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
@@ -164,30 +173,34 @@ func (db *DB) View(ctx context.Context, f func(*Tx) error) (err error) {
 	return db.readers.use(f)
 }
 
-// Update runs change in a write transaction and returns when it is durable, or
-// sure not to be. If change returns an error, nothing of it remains, and the
-// changes that shared its commit are not affected.
+// Update runs change in a write transaction and returns once the outcome is
+// final: nil if the change is durable, an error if it is rolled back. A failed
+// change does not affect others in the same commit.
 //
-// change may run more than once, each time on a transaction without its earlier
-// traces, and on another writer's goroutine: it must set its results anew at each
-// run. When ctx ends before the commit has begun, nothing is written and the error
-// wraps ctx's cause.
+// Update may run change several times, each time in a clean transaction, and on
+// another goroutine. So change must reset its results when it begins. If ctx
+// ends before the commit begins, nothing is written and the error wraps ctx's
+// cause.
 func (db *DB) Update(ctx context.Context, change func(*Tx) error) error {
 	return db.writers.update(ctx, change)
 }
 
-// Close writes what is waiting, refuses later writes, and closes the file once
-// nobody reads any more. Closing again does nothing.
+// Close writes queued changes, rejects new ones, waits for readers and closes
+// the file. Further calls do nothing. After a commit that bbolt could not roll back,
+// the file stays open until the process ends, and the error is store.ErrDamaged.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.cancelVerify(errClosed)
 		db.verifying.Wait()
-		for _, b := range db.behind {
+		for _, b := range db.writeBehinds {
 			b.close()
 		}
 		db.writers.close()
 		db.readers.close()
 	})
+	if db.readers.stuck {
+		return damagedf("the file cannot be closed") // bbolt would wait for its write lock
+	}
 	return db.bolt.Close()
 }
 
@@ -199,8 +212,8 @@ func (db *DB) report(err error) {
 
 var errClosed = errors.New("the database is closed")
 
-// Bolt returns the file itself, for tests and tools. Whoever writes through it
-// calls Bolt anew for each write, and nobody may read through DB meanwhile.
+// Bolt returns the underlying bbolt database, for tests and tools. Call it
+// again before each direct write, and do not read through DB during that write.
 func (db *DB) Bolt() *bbolt.DB {
 	db.readers.retire()
 	return db.bolt
@@ -210,11 +223,11 @@ func (db *DB) Bolt() *bbolt.DB {
 var ErrInUse = errors.New("is in use by another process; stop that one or name another file")
 
 var (
-	errFolder  = errors.New("is a folder; name a file")
-	errSpecial = errors.New("is not a file")
-	errForeign = errors.New("is not a database of this app; name another file")
-	errVersion = errors.New("was made by another version of this app; use that version")
-	errDamaged = errors.New("is damaged; put a backup in its place")
+	errDirectory  = errors.New("is a folder; name a file")
+	errNotRegular = errors.New("is not a file")
+	errForeign    = errors.New("is not a database of this app; name another file")
+	errVersion    = errors.New("was made by another version of this app; use that version")
+	errDamaged    = errors.New("is damaged; put a backup in its place")
 )
 
 // damagedf returns an error that wraps store.ErrDamaged.

@@ -28,7 +28,7 @@ func TestOpenKeepsOthersOut(t *testing.T) {
 		}
 	}
 	// A file of ours that was left open to others, or is empty, is closed to them.
-	ours := town(t, 1)
+	ours := testFile(t, 1)
 	empty := writeFile(t, filepath.Join(t.TempDir(), "empty.db"), nil)
 	for _, path := range []string{ours, empty} {
 		if err := os.Chmod(path, 0o644); err != nil {
@@ -50,7 +50,7 @@ func makeBolt(t *testing.T, f func(tx *bbolt.Tx) error) string {
 }
 
 func TestOpenRefusesForeignAndDamagedFiles(t *testing.T) {
-	whole := readFile(t, town(t, 100))
+	whole := readFile(t, testFile(t, 100))
 	zeroed := bytes.Clone(whole)
 	clear(zeroed[:2*pageSize])
 	bucket := func(names ...string) []byte {
@@ -111,7 +111,7 @@ func TestOpenRefusesForeignAndDamagedFiles(t *testing.T) {
 					t.Errorf("error %q, want one line with %q", err, test.want)
 				}
 			}
-			mustBeUnchanged(t, path, test.content)
+			checkUnchanged(t, path, test.content)
 			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
 				t.Errorf("mode %v, error %v", info.Mode(), err)
 			}
@@ -124,7 +124,7 @@ func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	file := town(t, 1)
+	file := testFile(t, 1)
 	for path, want := range map[string]string{
 		t.TempDir():                  "is a folder",
 		fifo:                         "is not a file",
@@ -145,7 +145,7 @@ func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 }
 
 func TestOpenOfAFileInUse(t *testing.T) {
-	path := town(t, 1)
+	path := testFile(t, 1)
 	db := open(t, path, testOptions())
 	began := time.Now()
 	_, err := Open(path, testOptions())
@@ -162,7 +162,7 @@ func TestOpenOfAFileInUse(t *testing.T) {
 
 // Nothing is written to a file that has everything.
 func TestOpenWritesNothingToAFileThatIsReady(t *testing.T) {
-	path := town(t, 3)
+	path := testFile(t, 3)
 	before := readFile(t, path)
 	for _, first := range []int64{0, 1} {
 		o := testOptions()
@@ -171,7 +171,7 @@ func TestOpenWritesNothingToAFileThatIsReady(t *testing.T) {
 		if err := errors.Join(db.Await(t.Context()), db.Close()); err != nil {
 			t.Fatal(err)
 		}
-		mustBeUnchanged(t, path, before)
+		checkUnchanged(t, path, before)
 	}
 }
 
@@ -247,7 +247,7 @@ func TestAForgottenTable(t *testing.T) {
 // A large file is read before all of its pages have been verified, and written
 // after. One that Open has to write to is verified first.
 func TestLargeFilesAreReadFirst(t *testing.T) {
-	path := town(t, 50)
+	path := testFile(t, 50)
 	o := testOptions()
 	o.VerifyFirst = 1
 	if found, err := inspect(path, o); err != nil || found.verified {
@@ -285,7 +285,7 @@ func TestLargeFilesAreReadFirst(t *testing.T) {
 
 // Closing a large file while it is verified is no damage, and ends at once.
 func TestCloseDuringVerification(t *testing.T) {
-	path := town(t, 50)
+	path := testFile(t, 50)
 	o := testOptions()
 	o.VerifyFirst = 1
 	for range 20 {
@@ -394,7 +394,7 @@ func TestPagesThatLeadBack(t *testing.T) {
 					t.Errorf("verified first %d: %v", first, err)
 				}
 			}
-			mustBeUnchanged(t, path, b)
+			checkUnchanged(t, path, b)
 		})
 	}
 	t.Run("a leaf called a branch", func(t *testing.T) {
@@ -432,7 +432,7 @@ func TestPagesThatLeadBack(t *testing.T) {
 		if reported == nil || reported.Error() != line {
 			t.Errorf("write-behind reports %v", reported)
 		}
-		mustBeUnchanged(t, path, b)
+		checkUnchanged(t, path, b)
 	})
 }
 

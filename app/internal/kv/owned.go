@@ -13,42 +13,42 @@ import (
 	"latchkey/app/internal/store"
 )
 
-// Owned is a table of records that belong to owners. T is a struct with fields ID
-// and Owner, both arrays of 16 bytes; its other exported fields are kept in CBOR by
-// their names, so a field that is added later is zero in records from before. Times
-// are kept to the nanosecond and come back in UTC.
+// Owned is a table of records that have an owner. T is a struct with the fields
+// ID and Owner, both arrays of 16 bytes. The other exported fields are stored
+// in CBOR by name, so a field added later is zero in older records. Times have
+// nanosecond precision and are read back in UTC.
 //
 //	var noteTable = kv.Owned[notes.Note]{Name: "notes"}
 //
-// A record that could not be read again is refused: strings must be valid UTF-8,
-// and the year of a time must have four digits.
+// Insert and Update return an error for a record that could not be decoded
+// again, for example with invalid UTF-8 or a year beyond four digits.
 //
-// A change of Order or Unique needs an Upgrade that updates each record: see
-// Update.
+// Changing Order or Unique requires an Upgrade that calls Update for each
+// record.
 //
-// It keeps three buckets: records by owner, order and id; ids, which lead to
-// those; and what is unique.
+// The table has three buckets: the records, sorted by owner, order and id; an
+// index of ids; and an index of unique values.
 type Owned[T any] struct {
 	Name string
-	// Unique returns what no two records of an owner share. nil: there is no such
-	// thing.
+	// Unique returns a value that is unique among the records of an owner. Nil
+	// means no such rule.
 	Unique func(*T) string
-	// Order returns what the list of an owner is ordered by, in byte order. Equal
-	// ones, and all if it is nil, come in the order of their ids.
+	// Order returns the sort key of a record among those of its owner, compared
+	// bytewise. Records with equal keys, or all if Order is nil, are sorted by id.
 	Order func(*T) []byte
 }
 
 const ownedVersion = 1
 
 var (
-	// The order of the fields says nothing, but the same record has the same bytes.
+	// Sorted, so that equal records have equal bytes.
 	encoding = must(cbor.EncOptions{Time: cbor.TimeRFC3339NanoUTC, Sort: cbor.SortBytewiseLexical}.EncMode())
 	decoding = must(cbor.DecOptions{FieldNameMatching: cbor.FieldNameMatchingCaseSensitive}.DecMode())
 )
 
 func must[M any](mode M, err error) M {
 	if err != nil {
-		panic(err) // the options above contradict each other
+		panic(err) // contradictory options above
 	}
 	return mode
 }
@@ -57,9 +57,9 @@ func (t Owned[T]) records() string { return t.Name + "/records" }
 func (t Owned[T]) ids() string     { return t.Name + "/ids" }
 func (t Owned[T]) unique() string  { return t.Name + "/unique" }
 
-// Insert keeps a new record. The refusals are store.ErrTaken, and whatever
-// Options.Owner returns for an owner that is not there. A record that is refused
-// leaves nothing behind, so the change may go on.
+// Insert stores a new record. It returns store.ErrTaken if the id or the unique
+// value exists, and the error of Options.Owner if the owner does not. If Insert
+// returns one of these, it has written nothing, and the change may continue.
 func (t Owned[T]) Insert(tx *Tx, r T) error {
 	owner, id := t.keysOf(tx, &r)
 	if err := tx.db.options.Owner(tx, owner); err != nil {
@@ -71,7 +71,7 @@ func (t Owned[T]) Insert(tx *Tx, r T) error {
 	return t.put(tx, owner, id, &r)
 }
 
-// Get returns a record, or store.ErrNotFound.
+// Get returns the record, or store.ErrNotFound.
 func (t Owned[T]) Get(tx *Tx, id ID) (T, error) {
 	var zero T
 	key := tx.Get(t.ids(), id[:])
@@ -85,9 +85,9 @@ func (t Owned[T]) Get(tx *Tx, id ID) (T, error) {
 	return t.decode(tx, key, value)
 }
 
-// Update replaces the record with the same ID, or returns store.ErrNotFound. Its
-// owner may not change. store.ErrTaken is as in Insert, and so is that a refused
-// record leaves everything as it was.
+// Update replaces the record with the same ID. It returns store.ErrNotFound if
+// there is none or if it has another owner, and store.ErrTaken if the unique
+// value exists. If Update returns one of these, it has written nothing.
 func (t Owned[T]) Update(tx *Tx, r T) error {
 	owner, id := t.keysOf(tx, &r)
 	before, err := t.Get(tx, id)
@@ -100,16 +100,15 @@ func (t Owned[T]) Update(tx *Tx, r T) error {
 	return t.put(tx, owner, id, &r)
 }
 
-// Delete removes a record, or returns store.ErrNotFound. It removes a damaged one,
-// too.
+// Delete deletes the record, even a damaged one, or returns store.ErrNotFound.
 func (t Owned[T]) Delete(tx *Tx, id ID) error {
 	key := bytes.Clone(tx.Bucket(t.ids()).Get(id[:]))
 	if key == nil {
 		return store.ErrNotFound
 	}
 	if !bytes.HasSuffix(key, id[:]) || tx.Bucket(t.records()).Get(key) == nil {
-		// The id is damaged and leads nowhere, or to the record of somebody else.
-		key = t.find(tx, id)
+		// The index entry is damaged: it leads nowhere or to another record.
+		key = t.scanForID(tx, id)
 	}
 	if key != nil {
 		if err := t.remove(tx, ID(key), id, key); err != nil {
@@ -119,8 +118,8 @@ func (t Owned[T]) Delete(tx *Tx, id ID) error {
 	return tx.Bucket(t.ids()).Delete(id[:])
 }
 
-// find looks for a record among all of them.
-func (t Owned[T]) find(tx *Tx, id ID) []byte {
+// scanForID searches all records for the id.
+func (t Owned[T]) scanForID(tx *Tx, id ID) []byte {
 	c := tx.Bucket(t.records()).Cursor()
 	for key, _ := c.First(); key != nil; key, _ = c.Next() {
 		if len(key) >= 2*len(ID{}) && bytes.HasSuffix(key, id[:]) {
@@ -130,7 +129,7 @@ func (t Owned[T]) find(tx *Tx, id ID) []byte {
 	return nil
 }
 
-// remove removes a record and what is unique of it.
+// remove deletes a record and its unique value.
 func (t Owned[T]) remove(tx *Tx, owner, id ID, key []byte) error {
 	if err := t.removeUnique(tx, owner, id, key); err != nil {
 		return err
@@ -138,12 +137,12 @@ func (t Owned[T]) remove(tx *Tx, owner, id ID, key []byte) error {
 	return tx.Bucket(t.records()).Delete(key)
 }
 
-// ListByOwner returns at most limit records of an owner. after is the next of the
-// page before, empty for the first page; next is empty on the last page. after is a
-// place in the order: the record that was there may be gone by now. If it is not in
-// the form of a next, the error is store.ErrNotFound. limit is at least 1.
+// ListByOwner returns at most limit records of an owner. after is the cursor
+// next of the previous page, or empty for the first page. next is empty on the
+// last page. A cursor stays valid when its record is deleted. An invalid cursor
+// is store.ErrNotFound. limit must be at least 1.
 //
-// A damaged record makes the page with it store.ErrDamaged.
+// If a record of the page is damaged, the error is store.ErrDamaged.
 func (t Owned[T]) ListByOwner(tx *Tx, owner ID, after string, limit int) (page []T, next string, err error) {
 	position, ok := t.position(after)
 	if !ok {
@@ -158,8 +157,13 @@ func (t Owned[T]) ListByOwner(tx *Tx, owner ID, after string, limit int) (page [
 	if after != "" && bytes.Equal(key, start) {
 		key, value = c.Next()
 	}
-	var last []byte
+	last := start
 	for ; bytes.HasPrefix(key, owner[:]); key, value = c.Next() {
+		// A damaged leaf that is not verified yet may have its keys in another order,
+		// and pages would lead back to earlier ones.
+		if bytes.Compare(key, last) <= 0 {
+			return nil, "", damagedf("the records of " + t.Name + " are not in order")
+		}
 		if len(page) == limit {
 			return page, base64.RawURLEncoding.EncodeToString(last[len(owner):]), nil
 		}
@@ -173,7 +177,8 @@ func (t Owned[T]) ListByOwner(tx *Tx, owner ID, after string, limit int) (page [
 	return page, "", nil
 }
 
-// position returns the part of a key that a cursor stands for: order and id.
+// position decodes a cursor into the part of a key after the owner: order and
+// id.
 func (t Owned[T]) position(cursor string) (position []byte, ok bool) {
 	if cursor == "" {
 		return nil, true
@@ -183,12 +188,13 @@ func (t Owned[T]) position(cursor string) (position []byte, ok bool) {
 	return position, err == nil && n >= 0 && (t.Order == nil && n == 0 || t.Order != nil && bytes.HasSuffix(position[:n], orderEnd))
 }
 
-// orderEnd stands after an order. A NUL in an order is followed by 0xff.
+// orderEnd terminates an order. NUL bytes inside an order are escaped as 0x00
+// 0xff.
 var orderEnd = []byte{0, 0}
 
-// key returns what a record is kept under: owner, order, id. Owner and id have a
-// fixed length and the order has an end that it cannot contain, so no order
-// reaches into another owner's records (OWASP ASVS 1.2.4).
+// key returns the key of a record: owner, order, id. Owner and id have a fixed
+// length, and the order is escaped and terminated, so an order cannot reach the
+// records of another owner (OWASP ASVS 1.2.4).
 func (t Owned[T]) key(owner, id ID, r *T) []byte {
 	key := bytes.Clone(owner[:])
 	if t.Order != nil {
@@ -200,8 +206,8 @@ func (t Owned[T]) key(owner, id ID, r *T) []byte {
 
 func (t Owned[T]) uniqueKey(owner ID, r *T) []byte { return append(owner[:], t.Unique(r)...) }
 
-// put keeps a record in the place of the one with its id, if there is one. It
-// writes nothing before it is sure that the record can be kept.
+// put inserts a record or replaces the one with the same id. It makes all
+// checks before the first write.
 func (t Owned[T]) put(tx *Tx, owner, id ID, r *T) error {
 	key := t.key(owner, id, r)
 	value, err := t.encode(tx, key, r)
@@ -234,7 +240,7 @@ func (t Owned[T]) put(tx *Tx, owner, id ID, r *T) error {
 	return tx.Bucket(t.ids()).Put(id[:], key)
 }
 
-// encode leaves ID and Owner out, which the key has.
+// encode encodes a record without ID and Owner, which are in the key.
 func (t Owned[T]) encode(tx *Tx, key []byte, r *T) ([]byte, error) {
 	content, err := encoding.Marshal(r)
 	if err != nil {
@@ -274,8 +280,8 @@ func (t Owned[T]) decode(tx *Tx, key, value []byte) (r T, err error) {
 	return r, nil
 }
 
-// removeUnique removes what is unique of a record. If the record is damaged, it
-// looks for the id among all that is unique of the owner.
+// removeUnique deletes the unique value of a record. If the record is damaged,
+// it searches the owner's unique values for the id.
 func (t Owned[T]) removeUnique(tx *Tx, owner, id ID, key []byte) error {
 	b := tx.Bucket(t.unique())
 	if t.Unique != nil {

@@ -244,7 +244,7 @@ func TestOwnedAgainstAModel(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if r := mustPass(t, path, rankedOptions()); r.Count("ranked") != len(model) {
+	if r := checkPasses(t, path, rankedOptions()); r.Count("ranked") != len(model) {
 		t.Errorf("%d are counted, want %d", r.Count("ranked"), len(model))
 	}
 }
@@ -500,7 +500,7 @@ func TestHostileStrings(t *testing.T) {
 		return nil
 	})
 	db.Close()
-	if r := mustPass(t, path, testOptions()); r.Count("notes") != len(good) {
+	if r := checkPasses(t, path, testOptions()); r.Count("notes") != len(good) {
 		t.Errorf("%d notes", r.Count("notes"))
 	}
 }
@@ -558,7 +558,7 @@ func TestFieldsComeAndGo(t *testing.T) {
 	n.Pinned, n.Tags = true, []string{"x"}
 	update(t, db, func(tx *Tx) error { return newer.Update(tx, n) })
 	db.Close()
-	mustPass(t, path, o)
+	checkPasses(t, path, o)
 	got, err := getNote(open(t, path, testOptions()), old.ID)
 	old.Text = ""
 	if err != nil || got != old {
@@ -605,7 +605,7 @@ func TestDropOwner(t *testing.T) {
 	}
 	update(t, db, func(tx *Tx) error { return tx.DropOwner(number(6)) })
 	db.Close()
-	mustPass(t, path, testOptions())
+	checkPasses(t, path, testOptions())
 }
 
 // Of many neighbours with many records each, each is dropped whole.
@@ -834,16 +834,16 @@ func FuzzDecode(f *testing.F) {
 
 // BenchmarkDecode reads one record as a page does. It should take 0.3 µs at most.
 func BenchmarkDecode(b *testing.B) {
-	type registration struct {
+	type place struct {
 		ID, Owner ID
 		Sport     string
 		At        time.Time
 	}
-	table := Owned[registration]{Name: "registrations"}
+	table := Owned[place]{Name: "places"}
 	o := testOptions()
 	o.Tables = append(o.Tables, table)
 	tx := &Tx{db: &DB{layouts: o.layouts()}}
-	r := registration{ID: number(1), Owner: number(2), Sport: "chess boxing", At: time.Now().UTC().Truncate(time.Microsecond)}
+	r := place{ID: number(1), Owner: number(2), Sport: "chess boxing", At: time.Now().UTC().Truncate(time.Microsecond)}
 	key := table.key(r.Owner, r.ID, &r)
 	value, err := table.encode(tx, key, &r)
 	if err != nil {

@@ -2,17 +2,22 @@ package kv
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"sync"
 
 	"go.etcd.io/bbolt"
+
+	"latchkey/app/internal/boltcheck"
+	"latchkey/app/internal/store"
 )
 
-// Tx is a transaction. The memory of keys and values that it returns ends with it.
+// Tx is a transaction. Keys and values are valid only until it ends.
 type Tx struct {
 	*bbolt.Tx
 	db      *DB
-	cursors []bucketCursor // of those who share a read transaction
-	key     []byte         // a copy of the key that Get looks up
+	cursors []bucketCursor // reused while readers share the transaction
+	key     []byte         // buffer for the key that Get looks up
 }
 
 type bucketCursor struct {
@@ -20,8 +25,8 @@ type bucketCursor struct {
 	cursor *bbolt.Cursor
 }
 
-// Bucket returns the bucket of a table. It panics if no table in Options.Tables
-// has it, which is a programming error: Open makes the buckets of all tables.
+// Bucket returns the bucket with that name. Open has created the buckets of all
+// tables; Bucket panics if no table in Options.Tables has it.
 func (tx *Tx) Bucket(name string) *bbolt.Bucket {
 	b := tx.Tx.Bucket([]byte(name))
 	if b == nil {
@@ -30,8 +35,8 @@ func (tx *Tx) Bucket(name string) *bbolt.Bucket {
 	return b
 }
 
-// Get returns the value of a key, or nil. In a shared read transaction it uses a
-// cursor that readers before it have opened.
+// Get returns the value of a key, or nil. A read transaction reuses its
+// cursors.
 func (tx *Tx) Get(bucket string, key []byte) []byte {
 	if tx.Writable() {
 		return tx.Bucket(bucket).Get(key)
@@ -55,23 +60,26 @@ func (tx *Tx) cursor(bucket string) *bbolt.Cursor {
 	return c
 }
 
-// readers lets those who read one after the other, with no commit between them,
-// use the same bbolt transaction: beginning one and opening its buckets costs more
-// than what a page reads.
+// readers lets consecutive readers share a bbolt transaction, because beginning
+// one and opening its buckets takes longer than the reads of a page.
 //
-// A shared transaction never hides a commit: whoever commits retires the idle ones
-// first, and one that began before the commit ended is not kept. They must be
-// retired before the commit for another reason, too: a commit that makes the file
-// grow waits until no transaction reads, and an idle one would never end.
+// Sharing never hides a commit: a commit ends the idle transactions when it
+// begins and when it ends, and a transaction that began before or during a
+// commit is not kept. Ending them first also avoids a deadlock: a commit that
+// grows the file waits for all read transactions.
 type readers struct {
 	db *DB
 
 	mu      sync.Mutex
-	idle    []*Tx  // began after the newest commit
-	commits uint64 // counts their beginnings and ends, so it is odd during a commit
+	idle    []*Tx  // began after the latest commit
+	commits uint64 // incremented when a commit begins and when it ends; odd during a commit
+
+	// These belong to the leader.
+	broken error // why all further commits are rejected
+	stuck  bool  // a commit could not be rolled back and will never end
 }
 
-// maxIdle is how many transactions wait for a reader.
+// maxIdle is the maximum number of idle transactions.
 const maxIdle = 64
 
 func (r *readers) init(db *DB) { r.db = db }
@@ -83,9 +91,9 @@ func (r *readers) use(f func(*Tx) error) error {
 	}
 	done := false
 	defer func() {
-		// A transaction in which a reader panicked is not shared again.
+		// Do not share a transaction after a panic of its reader.
 		if !done || !r.release(tx, commits) {
-			_ = tx.Rollback() // fails only if it has ended already
+			_ = tx.Rollback() // fails only if the transaction has already ended
 		}
 	}()
 	err = f(tx)
@@ -111,8 +119,8 @@ func (r *readers) acquire() (tx *Tx, commits uint64, err error) {
 	return &Tx{Tx: b, db: r.db}, commits, nil
 }
 
-// release reports whether it kept a transaction that was acquired when the count
-// of commits was this.
+// release keeps tx for the next reader unless a commit has begun since acquire
+// returned this count. It reports whether tx was kept.
 func (r *readers) release(tx *Tx, commits uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,15 +131,62 @@ func (r *readers) release(tx *Tx, commits uint64) bool {
 	return true
 }
 
-// commit runs f in a write transaction, of which there is one at a time.
+// commit runs f in a write transaction. bbolt allows one at a time.
 func (r *readers) commit(f func(*Tx) error) error {
-	r.turn()
-	defer r.turn()
-	return r.db.bolt.Update(func(b *bbolt.Tx) error { return f(&Tx{Tx: b, db: r.db}) })
+	if r.broken != nil {
+		return r.broken
+	}
+	r.toggle()
+	defer r.toggle()
+	var begun *bbolt.Tx
+	txid, pageSize, changed := 0, 0, false
+	defer func() {
+		// On a damaged tree bbolt may panic in a commit, and again in the rollback
+		// after it. That transaction never ends and keeps bbolt's write lock.
+		if begun != nil && begun.DB() != nil {
+			r.stuck = true
+			r.shut(damagedf("a commit could not be rolled back"))
+		}
+	}()
+	err := r.db.bolt.Update(func(b *bbolt.Tx) error {
+		begun, txid, pageSize = b, b.ID(), b.DB().Info().PageSize
+		err := f(&Tx{Tx: b, db: r.db})
+		changed = err == nil
+		return err
+	})
+	if err != nil && changed && mayHaveWrittenMeta(r.db.path, pageSize, txid) {
+		return r.shut(fmt.Errorf("%w: %w", store.ErrFailed, err))
+	}
+	return err
 }
 
-// turn marks the beginning of a commit, or its end, and ends idle transactions.
-func (r *readers) turn() {
+// shut rejects all further commits with err, and makes Run return it.
+func (r *readers) shut(err error) error {
+	r.broken = err
+	r.db.reportDamage(err)
+	return err
+}
+
+// mayHaveWrittenMeta reports whether a failed commit may have reached its meta page.
+//
+// bbolt writes the meta page and then syncs it. If the sync fails, bbolt reports an
+// error, but readers and later commits already use the new meta. Whether it is on
+// disk is unknown: later commits would reuse pages that the meta on disk still needs,
+// and a loss of power would destroy the file. So nothing may be written any more,
+// unless the meta page still holds an older commit.
+func mayHaveWrittenMeta(path string, pageSize, txid int) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	m, sound, err := boltcheck.ReadMetaPage(file, pageSize, txid%2)
+	return err != nil || !sound || m.Txid >= uint64(txid)
+}
+
+// toggle marks the beginning or the end of a commit and ends the idle
+// transactions.
+func (r *readers) toggle() {
 	r.mu.Lock()
 	r.commits++
 	idle := r.idle
@@ -142,12 +197,12 @@ func (r *readers) turn() {
 	}
 }
 
-// retire ends the idle transactions, as a commit does.
+// retire ends the idle transactions and lets later readers begin new ones.
 func (r *readers) retire() {
-	r.turn()
-	r.turn()
+	r.toggle()
+	r.toggle()
 }
 
-// close ends the idle transactions and keeps none from now on, for bbolt waits for
-// all of them before it closes the file.
-func (r *readers) close() { r.turn() }
+// close ends the idle transactions and stops keeping any: bbolt waits for all
+// transactions before it closes the file.
+func (r *readers) close() { r.toggle() }

@@ -6,7 +6,7 @@ import (
 	"hash/crc32"
 )
 
-// SealSize is how many bytes Seal needs at the front of a record.
+// SealSize is the number of bytes that Seal reserves at the start of a record.
 const SealSize = 1 + 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -15,17 +15,18 @@ func checksum(key, content []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, content)
 }
 
-// Seal writes a version and the CRC-32C of key and content into the first SealSize
-// bytes of a record, and returns the record. The checksum covers the key so that a
-// record which a damaged page puts under another key is refused there.
+// Seal writes the version and the CRC-32C of key and content into the first
+// SealSize bytes of the record and returns the record. The checksum includes
+// the key, so a record that a damaged page shows under another key is detected.
 func Seal(version byte, key, record []byte) []byte {
 	record[0] = version
 	binary.BigEndian.PutUint32(record[1:], checksum(key, record[SealSize:]))
 	return record
 }
 
-// Unseal returns the content of a sealed record, which shares its memory.
-// Otherwise the error is store.ErrDamaged; what says which kind of record it is.
+// Unseal verifies a sealed record and returns its content, which shares the
+// memory of record. Otherwise it returns store.ErrDamaged. The string what
+// describes the kind of record in the message.
 func Unseal(what string, version byte, key, record []byte) (content []byte, err error) {
 	switch {
 	case len(record) < SealSize:

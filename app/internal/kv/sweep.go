@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// Expiry is a bucket whose records expire.
+// Expiry describes a bucket whose records expire.
 type Expiry struct {
 	Bucket  string
 	Expired func(key, value []byte) bool
 	Remove  func(tx *Tx, key []byte) error
 }
 
-// With these, 10,000,000 records of which half have expired are swept within an
-// hour, and readers notice little of it: see BenchmarkSweep.
+// The pace of a sweep. It lets readers continue, and sweeps 10,000,000 records,
+// half of them expired, within an hour (BenchmarkSweep).
 const (
-	sweepSlice = 1000                  // records read in one transaction
-	sweepRest  = 3                     // rests this many times as long as a slice took
-	sweepPause = 10 * time.Millisecond // the shortest rest
-	sweepEvery = 10 * time.Minute      // from the end of one sweep to the next
+	sweepSlice       = 1000                  // records read in one transaction
+	sweepPauseFactor = 3                     // pause after a slice, as a multiple of its duration
+	sweepMinPause    = 10 * time.Millisecond // shortest pause after a slice
+	sweepInterval    = 10 * time.Minute      // pause between sweeps
 )
 
-// keepSweeping sweeps again and again until ctx ends. What has expired is refused
-// when it is read, so nothing depends on when it is removed. An error is reported,
-// and the sweep begins again later.
+// keepSweeping sweeps periodically until ctx ends. Sweeping only frees space:
+// expired records are ignored on reading anyway. It reports errors and tries
+// again at the next sweep.
 func (db *DB) keepSweeping(ctx context.Context) {
 	if db.Await(ctx) != nil {
-		return // Run returns the reason
+		return // Run returns the error
 	}
 	for {
 		removed, err := db.Sweep(ctx)
@@ -38,15 +38,15 @@ func (db *DB) keepSweeping(ctx context.Context) {
 		if removed > 0 && db.options.Swept != nil {
 			db.options.Swept(removed)
 		}
-		if !sleep(ctx, sweepEvery) {
+		if !sleep(ctx, sweepInterval) {
 			return
 		}
 	}
 }
 
-// Sweep removes what has expired and returns how many records that were. Each
-// slice has a transaction of its own, so that no reader keeps old pages for long
-// and no writer waits for more than a slice.
+// Sweep deletes expired records and returns their number. It works in slices
+// with separate transactions, so that it does not block writers or hold a read
+// transaction for long.
 func (db *DB) Sweep(ctx context.Context) (removed int, err error) {
 	for _, e := range db.options.Expiry {
 		for next := []byte{}; next != nil; {
@@ -56,7 +56,7 @@ func (db *DB) Sweep(ctx context.Context) (removed int, err error) {
 			if err != nil {
 				return removed, fmt.Errorf("sweep %s: %w", e.Bucket, err)
 			}
-			if more != nil && !sleep(ctx, max(sweepPause, sweepRest*time.Since(began))) {
+			if more != nil && !sleep(ctx, max(sweepMinPause, sweepPauseFactor*time.Since(began))) {
 				return removed, nil
 			}
 			next = more
@@ -65,8 +65,8 @@ func (db *DB) Sweep(ctx context.Context) (removed int, err error) {
 	return removed, nil
 }
 
-// sweepSlice removes what has expired among the keys from first on. next is where
-// the next slice begins, nil at the end.
+// sweepSlice deletes the expired records among the next sweepSlice keys from
+// first on. next is the key of the next slice, nil at the end.
 func (db *DB) sweepSlice(ctx context.Context, e Expiry, first []byte) (removed int, next []byte, err error) {
 	var expired [][]byte
 	err = db.View(ctx, func(tx *Tx) error {
@@ -90,7 +90,7 @@ func (db *DB) sweepSlice(ctx context.Context, e Expiry, first []byte) (removed i
 	err = db.Update(ctx, func(tx *Tx) error {
 		removed = 0
 		for _, key := range expired {
-			// It may have been renewed or removed since it was read.
+			// The record may have been renewed or deleted since it was read.
 			if value := tx.Bucket(e.Bucket).Get(key); value == nil || !e.Expired(key, value) {
 				continue
 			}
@@ -107,7 +107,7 @@ func (db *DB) sweepSlice(ctx context.Context, e Expiry, first []byte) (removed i
 	return removed, next, nil
 }
 
-// sleep waits for d and reports whether ctx still lives.
+// sleep waits for d, or returns false when ctx ends.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

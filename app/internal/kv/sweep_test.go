@@ -101,7 +101,7 @@ func TestSweepRests(t *testing.T) {
 		if removed, err := db.Sweep(t.Context()); removed != 0 || err != nil {
 			t.Errorf("%d removed, %v", removed, err)
 		}
-		if took := time.Since(began); took != 2*sweepPause {
+		if took := time.Since(began); took != 2*sweepMinPause {
 			t.Errorf("a sweep of three slices rests %v", took)
 		}
 		if lastCommit(t, db) != before {
@@ -158,7 +158,7 @@ func TestRunSweepsAgainAndAgain(t *testing.T) {
 			if got := keys(t, db, "plain"); len(got) != want {
 				t.Errorf("after %v: %q", time.Since(now), got)
 			}
-			time.Sleep(time.Until(now.Add(time.Duration(i+1)*time.Hour + sweepEvery + time.Minute)))
+			time.Sleep(time.Until(now.Add(time.Duration(i+1)*time.Hour + sweepInterval + time.Minute)))
 			synctest.Wait()
 		}
 		before := lastCommit(t, db)
@@ -203,7 +203,7 @@ func TestSweepReportsErrors(t *testing.T) {
 			t.Error("a removal that failed is there")
 		}
 		mended.Store(true)
-		time.Sleep(sweepEvery)
+		time.Sleep(sweepInterval)
 		synctest.Wait()
 		if len(reported) != 1 || len(keys(t, db, "plain")) != 0 {
 			t.Errorf("later: %v, %q", reported, keys(t, db, "plain"))

@@ -5,35 +5,36 @@ import (
 	"slices"
 )
 
-// Table is one kind of thing in the file: an Owned or a Raw. The list of tables is
-// what Open makes, what DropOwner empties, and what Check verifies and counts.
+// Table is a table of the file: an Owned or a Raw. Options.Tables determines
+// which buckets Open creates, what DropOwner deletes, and what Check verifies
+// and counts.
 type Table interface {
 	buckets() []bucket
-	mustBeValid(o Options)
-	// dropOwner removes what belongs to the owner.
+	validate(o Options)
+	// dropOwner deletes the owner's records.
 	dropOwner(tx *Tx, owner ID) error
-	// verify checks the record of one of its buckets. describe is what Check prints
-	// of it, nil for an index.
+	// verify checks a record in one of the table's buckets. describe is a
+	// printable description for Check, nil for an index.
 	verify(tx *Tx, bucket string, key, value []byte) (describe any, err error)
 }
 
-// bucket is one of a table.
+// bucket is a bucket of a table.
 type bucket struct {
 	name     string
-	count    string // what Check counts its records as; empty for an index
-	keysOnly bool   // its records have no value, see boltcheck
+	count    string // the name under which Check counts its records; empty for an index
+	keysOnly bool   // its values are empty, see boltcheck
 }
 
-// Raw is a table of one bucket whose records its user lays out.
+// Raw is a table of one bucket whose record format is up to the caller.
 type Raw struct {
 	Name     string
-	Index    bool // it leads to the records of another table, which keeps it in step
-	KeysOnly bool // its values are empty
+	Index    bool // an index of another table, which keeps it consistent
+	KeysOnly bool // all values are empty
 
-	// DropOwner removes what belongs to the owner. An index needs none.
+	// DropOwner deletes the owner's records. It may be nil for an index.
 	DropOwner func(tx *Tx, owner ID) error
-	// Verify checks a record and returns what Check may print of it, without
-	// secrets; or nil if there is nothing to print or count.
+	// Verify checks a record and returns a printable description without secrets
+	// for Check, or nil if the record is not to be printed or counted.
 	Verify func(tx *Tx, key, value []byte) (describe any, err error)
 }
 
@@ -44,7 +45,7 @@ func (r Raw) buckets() []bucket {
 	return []bucket{{name: r.Name, count: r.Name, keysOnly: r.KeysOnly}}
 }
 
-func (r Raw) mustBeValid(Options) {
+func (r Raw) validate(Options) {
 	if r.Name == "" || r.Verify == nil || r.DropOwner == nil && !r.Index {
 		panic(fmt.Sprintf("kv: table %q does not say how it is verified, or what happens when an owner goes", r.Name))
 	}
@@ -61,7 +62,7 @@ func (r Raw) verify(tx *Tx, _ string, key, value []byte) (any, error) {
 	return r.Verify(tx, key, value)
 }
 
-// DropOwner removes what belongs to an owner from every table.
+// DropOwner deletes the owner's records from every table.
 func (tx *Tx) DropOwner(owner ID) error {
 	for _, t := range tx.db.options.Tables {
 		if err := t.dropOwner(tx, owner); err != nil {
@@ -80,7 +81,7 @@ func (o Options) buckets() (names []string) {
 	return names
 }
 
-// keysOnly returns the buckets whose records have no value.
+// keysOnly returns the names of buckets whose values are empty.
 func (o Options) keysOnly() (names []string) {
 	for _, t := range o.Tables {
 		for _, b := range t.buckets() {
@@ -99,9 +100,9 @@ func (o Options) verifyFirst() int64 {
 	return defaultVerifyFirst
 }
 
-func (o Options) mustBeValid() {
+func (o Options) validate() {
 	for _, t := range o.Tables {
-		t.mustBeValid(o)
+		t.validate(o)
 	}
 	names := append(o.buckets(), metaBucket)
 	if o.Legacy.Bucket != "" {

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// WriteBehind writes items that nobody waits for, many in each transaction. A loss
-// of power costs those of the last moment. It lingers before it writes, so that
-// its commits do not delay those that are waited for.
+// WriteBehind writes items in the background, many in each transaction. A power
+// failure loses the items of the last delay. The delay keeps its commits from
+// slowing down those that somebody waits for.
 type WriteBehind[T any] struct {
-	db     *DB
-	linger time.Duration
-	write  func(tx *Tx, items []T) error
+	db    *DB
+	delay time.Duration
+	write func(tx *Tx, items []T) error
 
 	mu      sync.Mutex
 	items   []T
@@ -22,22 +22,23 @@ type WriteBehind[T any] struct {
 }
 
 const (
-	// maxBehind is how many items may wait. On a disk that is full or too slow the
-	// rest is dropped.
+	// maxBehind is the maximum number of queued items. Further items are dropped,
+	// for example while the disk is full.
 	maxBehind = 1 << 15
-	// maxSlice is how many of them go into one transaction.
+	// maxSlice is the maximum number of items in one transaction.
 	maxSlice = 1024
 )
 
-// NewWriteBehind returns a WriteBehind that Close flushes. It is called before the
-// DB is used. write must be fit for Update; its errors go to Options.Report.
-func NewWriteBehind[T any](db *DB, linger time.Duration, write func(tx *Tx, items []T) error) *WriteBehind[T] {
-	b := &WriteBehind[T]{db: db, linger: linger, write: write, closing: make(chan struct{})}
-	db.behind = append(db.behind, b)
+// NewWriteBehind returns a WriteBehind that DB.Close flushes. Call it before
+// the DB is used. The rules of Update apply to write; its errors go to
+// Options.Report.
+func NewWriteBehind[T any](db *DB, delay time.Duration, write func(tx *Tx, items []T) error) *WriteBehind[T] {
+	b := &WriteBehind[T]{db: db, delay: delay, write: write, closing: make(chan struct{})}
+	db.writeBehinds = append(db.writeBehinds, b)
 	return b
 }
 
-// Add has an item written in a while.
+// Add queues an item.
 func (b *WriteBehind[T]) Add(item T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,10 +57,10 @@ func (b *WriteBehind[T]) Add(item T) {
 	}
 }
 
-// run writes until nothing waits.
+// run writes items until the queue is empty.
 func (b *WriteBehind[T]) run() {
 	for {
-		timer := time.NewTimer(b.linger)
+		timer := time.NewTimer(b.delay)
 		select {
 		case <-timer.C:
 		case <-b.closing:
@@ -78,10 +79,10 @@ func (b *WriteBehind[T]) run() {
 	}
 }
 
-// flush writes items in slices, so that no other writer waits long. A slice that
-// fails does not keep the others back.
+// flush writes items in slices, so that other writers do not wait long. When a
+// slice fails, flush continues with the next one.
 func (b *WriteBehind[T]) flush(items []T) {
-	<-b.db.writers.decided // however long verification takes
+	<-b.db.writers.decided // no timeout: verification may take long
 	var failed error
 	for len(items) > 0 {
 		slice := items[:min(maxSlice, len(items))]
@@ -94,7 +95,7 @@ func (b *WriteBehind[T]) flush(items []T) {
 	b.db.report(failed)
 }
 
-// close refuses more items and writes those that wait.
+// close rejects new items and writes the queued ones.
 func (b *WriteBehind[T]) close() {
 	b.mu.Lock()
 	close(b.closing)

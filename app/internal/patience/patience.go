@@ -1,9 +1,9 @@
-// Package patience makes contexts that end a fixed time after a request began.
+// Package patience provides contexts with a deadline for each request.
 //
-// context.WithTimeout starts and stops a timer for every request, and most pages
-// never wait. A Context compares times in Err, and starts a timer only when
-// somebody asks for Done. It keeps every promise of context.Context: derived
-// contexts and context.Cause work.
+// context.WithTimeout starts and stops a timer for every request, and most
+// pages never wait. Context compares times in Err, and starts a timer only when
+// Done is called. It fulfils the contract of context.Context, including derived
+// contexts and context.Cause.
 package patience
 
 import (
@@ -13,36 +13,37 @@ import (
 	"time"
 )
 
-// Context ends at its deadline, with its parent, or at End. Its methods may be
-// called at the same time.
+// Context ends at its deadline, with its parent, or when End is called. Its
+// methods are safe for concurrent use.
 type Context struct {
 	parent   context.Context
 	deadline time.Time
 
-	mu    sync.Mutex            // to set one of these, never both
-	timed atomic.Pointer[timed] // set by the first Done
-	err   atomic.Pointer[error] // why it ended before anybody called Done
+	mu    sync.Mutex            // held to set timed or err; only one of them is ever set
+	timed atomic.Pointer[timed] // set by the first call of Done
+	err   atomic.Pointer[error] // set when the context ends before the first call of Done
 }
 
-// timed is an ordinary context, which does the work once somebody waits.
+// timed is the standard context that takes over once Done is called.
 type timed struct {
 	context.Context
 	cancel context.CancelFunc
 }
 
 var (
-	canceled = context.Canceled
-	exceeded = context.DeadlineExceeded
-	closed   = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+	canceled   = context.Canceled
+	exceeded   = context.DeadlineExceeded
+	closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 )
 
-// New returns a context that ends at the deadline, which should be made from
-// time.Now, for its monotonic clock. The caller calls End when the work is done.
+// New returns a context that ends at the deadline. The deadline should have a
+// monotonic clock reading, as from time.Now. The caller must call End when the
+// work is done.
 func New(parent context.Context, deadline time.Time) *Context {
 	return &Context{parent: parent, deadline: deadline}
 }
 
-// End releases what the context holds. It cancels a context that had not ended.
+// End cancels the context and releases its resources.
 func (c *Context) End() {
 	_ = c.end(&canceled)
 	if t := c.timed.Load(); t != nil {
@@ -50,7 +51,8 @@ func (c *Context) End() {
 	}
 }
 
-// end notes why the context ended, unless that is known, and returns why.
+// end ends the context with this error unless it has already ended. It returns
+// the error with which the context ended.
 func (c *Context) end(why *error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,7 +63,7 @@ func (c *Context) end(why *error) error {
 	return *c.err.Load()
 }
 
-// Deadline returns the deadline, or that of the parent if it is earlier.
+// Deadline returns the earlier of the deadline and the parent's.
 func (c *Context) Deadline() (deadline time.Time, ok bool) {
 	if d, ok := c.parent.Deadline(); ok && d.Before(c.deadline) {
 		return d, true
@@ -69,7 +71,7 @@ func (c *Context) Deadline() (deadline time.Time, ok bool) {
 	return c.deadline, true
 }
 
-// Done starts a timer at the first call, and returns the same channel each time.
+// Done returns the same channel each time. The first call starts a timer.
 func (c *Context) Done() <-chan struct{} {
 	if t := c.timed.Load(); t != nil {
 		return t.Done()
@@ -77,7 +79,7 @@ func (c *Context) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err.Load() != nil {
-		return closed
+		return closedChan
 	}
 	if c.timed.Load() == nil {
 		ctx, cancel := context.WithDeadline(c.parent, c.deadline)
@@ -86,8 +88,8 @@ func (c *Context) Done() <-chan struct{} {
 	return c.timed.Load().Done()
 }
 
-// Err returns nil until the context has ended, and then the same error each time:
-// context.DeadlineExceeded, the error of the parent, or context.Canceled after End.
+// Err returns nil until the context ends, and then the same error each time:
+// context.DeadlineExceeded, the parent's error, or context.Canceled after End.
 func (c *Context) Err() error {
 	if t := c.timed.Load(); t != nil {
 		return t.Err()
@@ -96,7 +98,7 @@ func (c *Context) Err() error {
 		return *why
 	}
 	if c.parent.Err() != nil {
-		err := c.parent.Err() // in here, for it takes new memory
+		err := c.parent.Err() // declared here, because it escapes to the heap
 		return c.end(&err)
 	}
 	if !time.Now().Before(c.deadline) {
@@ -105,11 +107,11 @@ func (c *Context) Err() error {
 	return nil
 }
 
-// Value returns that of the parent.
+// Value returns the parent's value.
 func (c *Context) Value(key any) any {
 	if t := c.timed.Load(); t != nil {
-		// Package context finds its own contexts by a key. So a derived context needs
-		// no goroutine that waits for Done.
+		// Package context finds its own contexts by a private key. This way a derived
+		// context needs no goroutine.
 		return t.Value(key)
 	}
 	return c.parent.Value(key)

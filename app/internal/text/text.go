@@ -1,6 +1,5 @@
-// Package text prepares what strangers send for any store. Stores take valid
-// UTF-8 without NUL: PostgreSQL refuses everything else, and a page that holds
-// anything else is corrupt.
+// Package text makes untrusted input storable. Stores require valid UTF-8
+// without NUL: PostgreSQL rejects anything else, and it would corrupt a page.
 package text
 
 import (
@@ -8,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// Clean returns s as a store takes it. Each run of invalid bytes, and each NUL,
-// becomes U+FFFD. The result has at most max bytes and is cut between characters.
-// It shares memory with s only if nothing had to change.
+// Clean replaces each run of invalid bytes and each NUL by U+FFFD and cuts the
+// result to at most max bytes, at a character boundary. If nothing changes, the
+// result shares memory with s.
 func Clean(s string, max int) string {
-	s = s[:min(len(s), max+utf8.UTFMax)] // the rest cannot matter
+	s = s[:min(len(s), max+utf8.UTFMax)] // the rest would be cut anyway
 	s = strings.ToValidUTF8(s, replacement)
 	s = strings.ReplaceAll(s, "\x00", replacement)
 	if len(s) <= max {

@@ -7,10 +7,10 @@ import (
 	"text/template/parse"
 )
 
-// fold replaces the constants in list by text, and {{template "page" .}} by the
-// nodes of page. It runs at load, before html/template adds its escapers.
+// fold replaces constants in list by their text, and {{template "page" .}} by
+// the nodes of page. It runs in Load, before html/template adds its escapers.
 //
-// Folding finds a missing file of public/ at load. Otherwise it only saves time:
+// Folding detects a missing file of public/ in Load. It also saves time:
 // html/template would call the function and the template by reflection at every
 // execution.
 func (e *Engine) fold(list *parse.ListNode, page *parse.ListNode) error {
@@ -34,8 +34,8 @@ func (e *Engine) fold(list *parse.ListNode, page *parse.ListNode) error {
 			var value string
 			var constant bool
 			if value, constant, err = e.constant(n.Pipe); constant {
-				// This escaping is for text and for quoted attributes. A constant may
-				// stand nowhere else.
+				// HTMLEscapeString is right for text and quoted attributes only. Do not use
+				// a constant anywhere else in a view.
 				text := template.HTMLEscapeString(value)
 				node = &parse.TextNode{NodeType: parse.NodeText, Pos: n.Pos, Text: []byte(text)}
 			}
@@ -55,7 +55,7 @@ func (e *Engine) fold(list *parse.ListNode, page *parse.ListNode) error {
 	return nil
 }
 
-// constant returns the value of a pipeline that is a constant and nothing else.
+// constant returns the value of a pipeline that consists of one constant.
 func (e *Engine) constant(pipe *parse.PipeNode) (value string, constant bool, err error) {
 	if len(pipe.Cmds) != 1 || len(pipe.Decl) != 0 {
 		return "", false, nil

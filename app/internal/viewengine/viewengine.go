@@ -1,15 +1,15 @@
-// Package viewengine renders the app's views for Fiber. It parses a folder of
-// html/template files with Fiber's engine and joins each page to the layout when
-// they are loaded.
+// Package viewengine renders the app's views for Fiber. It parses a directory
+// of html/template files with Fiber's engine and combines each page with the
+// layout when they are loaded.
 //
-// Fiber's engine (gofiber/template/html/v2) holds one lock while it renders a page
-// in a layout, keeps all views in one namespace, and sets Loaded before it parses,
-// so that it never retries a failed load. On two cores the start page takes 10 µs
-// there and 0.1 µs here, most of it saved by package fasthtml.
+// Fiber's engine (gofiber/template/html/v2) holds one lock while it renders a
+// page in a layout, keeps all views in one namespace, and sets Loaded before it
+// parses, so it never retries a failed load. On two cores the start page takes
+// 10 µs there and 0.1 µs here, mainly because of package fasthtml.
 //
-// Callers may rely on this: html/template decides on all escaping. Rendering takes
-// no lock, and a page that fails writes nothing. A failed Load keeps the views of
-// the last one. An Engine is safe for concurrent use.
+// Guarantees: html/template determines all escaping. Rendering takes no lock,
+// and a page that fails writes nothing. If Load fails, the previous views stay
+// in use. An Engine is safe for concurrent use.
 package viewengine
 
 import (
@@ -26,7 +26,8 @@ import (
 	"latchkey/app/internal/fasthtml"
 )
 
-// layout is the view that contains every page, where it says {{template "page" .}}.
+// layout is the name of the view around every page. It includes the page with
+// {{template "page" .}}.
 const layout = "layout"
 
 // Engine renders pages. It implements fiber.Views.
@@ -37,8 +38,8 @@ type Engine struct {
 	pages     atomic.Pointer[map[string]*fasthtml.Template]
 }
 
-// Constants are the values that are the same on every page. A view names them
-// without a dot: {{site}}, {{asset "site.css"}}. Load replaces them by their text.
+// Constants are values that are the same on every page. Views use them without
+// a dot: {{site}}, {{asset "site.css"}}. Load replaces them by their text.
 type Constants struct {
 	Site  string                   // the site's title
 	Asset func(name string) string // the URL of a file in public/, or "" if there is none
@@ -46,22 +47,23 @@ type Constants struct {
 
 var _ fiber.Views = (*Engine)(nil)
 
-// New returns an engine for the .html files in files and its subfolders. A page is
-// named by its path without the extension. Call Load before Render.
+// New returns an engine for the .html files in files and its subdirectories.
+// The name of a page is its path without the extension. Call Load before
+// Render.
 func New(files fs.FS, c Constants) *Engine {
 	return &Engine{files: http.FS(files), constants: c}
 }
 
-// NewReloading returns an engine that loads the views again at every Render, so that
-// an edited file shows at once. It is for --dev.
+// NewReloading returns an engine that loads the views at every Render, so that
+// edits show immediately. It is for --dev.
 func NewReloading(files fs.FS, c Constants) *Engine {
 	e := New(files, c)
 	e.reload = true
 	return e
 }
 
-// Load parses the views and joins each page to the layout. On an error the engine
-// keeps the views that it has.
+// Load parses the views and combines each page with the layout. If it fails,
+// the previous views stay in use.
 func (e *Engine) Load() error {
 	pages, err := e.parse()
 	if err != nil {
@@ -72,8 +74,8 @@ func (e *Engine) Load() error {
 }
 
 func (e *Engine) parse() (map[string]*fasthtml.Template, error) {
-	// A new parser each time: one that failed believes that it has loaded, and does
-	// not try again.
+	// Create a new parser each time: after a failed load, Fiber's parser does not
+	// try again.
 	parser := html.NewFileSystem(e.files, ".html")
 	parser.AddFunc("site", func() string { return e.constants.Site })
 	parser.AddFunc("asset", e.constants.Asset)
@@ -94,8 +96,8 @@ func (e *Engine) parse() (map[string]*fasthtml.Template, error) {
 		if err := e.fold(tree.Root, view.Tree.Root); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		// html/template escapes a set of associated templates only once, so each
-		// page gets a clone of the set.
+		// html/template escapes a set of associated templates only once, so each page
+		// gets a clone of the set.
 		set, err := parser.Templates.Clone()
 		if err != nil {
 			return nil, err
@@ -109,8 +111,8 @@ func (e *Engine) parse() (map[string]*fasthtml.Template, error) {
 	return pages, nil
 }
 
-// Render writes the page called name, in the layout, with data. It refuses Fiber's
-// layouts argument, because every page has the same layout.
+// Render writes the page called name, in the layout, with data. It rejects
+// Fiber's layouts argument: every page has the same layout.
 func (e *Engine) Render(w io.Writer, name string, data any, layouts ...string) error {
 	if len(layouts) > 0 {
 		return fmt.Errorf("render %s: every page has the layout %s.html", name, layout)
@@ -128,7 +130,7 @@ func (e *Engine) Render(w io.Writer, name string, data any, layouts ...string) e
 	if !ok {
 		return fmt.Errorf("render %s: there is no %s.html", name, name)
 	}
-	if b, ok := w.(*bytebufferpool.ByteBuffer); ok { // Fiber passes one: append to it without a copy
+	if b, ok := w.(*bytebufferpool.ByteBuffer); ok { // Fiber's buffer: append to it without a copy
 		var err error
 		b.B, err = page.Append(b.B, data)
 		return err
@@ -141,9 +143,9 @@ func (e *Engine) Render(w io.Writer, name string, data any, layouts ...string) e
 	return err
 }
 
-// Fast reports whether Render executes the page called name with data by fasthtml
-// alone. It is false before the first Render with data of the same type. Tests call
-// it to notice a view that lost its speed.
+// Fast reports whether Render executes the page with data by fasthtml alone. It
+// is false before the first Render with data of the same type. Tests use it to
+// detect a view that became slow.
 func (e *Engine) Fast(name string, data any) bool {
 	pages := e.pages.Load()
 	if pages == nil {

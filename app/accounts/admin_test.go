@@ -39,7 +39,7 @@ func TestList(t *testing.T) {
 }
 
 // ASVS 2.3.3, 7.4.2: the store's tests show more.
-func TestOffice(t *testing.T) {
+func TestAdmin(t *testing.T) {
 	s, _, _ := open(t)
 	a, b := signUp(t, s, "alice"), signUp(t, s, "bob")
 	for _, err := range []error{s.SetAdmin(t.Context(), a.ID, true), s.SetDisabled(t.Context(), b.ID, true)} {
@@ -78,8 +78,8 @@ func TestOffice(t *testing.T) {
 	}
 }
 
-// ASVS 6.4.1, 6.4.6: one use, one hour, and whoever starts it chooses no
-// password.
+// ASVS 6.4.1, 6.4.6: a reset works once and for one hour, and an administrator
+// who starts one does not choose the password.
 func TestReset(t *testing.T) {
 	s, store, now := open(t)
 	a, err := s.Add(t.Context(), "Alice")
