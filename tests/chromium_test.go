@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"strings"
 	"sync"
@@ -131,9 +132,9 @@ func (b *browser) login(name string) {
 	b.t.Helper()
 	b.server.signUp(name)
 	b.open("/")
-	b.follow("Log in")
+	b.follow("/login")
 	b.fill(name)
-	b.press("Log in")
+	b.press("/login")
 }
 
 // fill types what the login form and the sign-up form ask for.
@@ -143,14 +144,22 @@ func (b *browser) fill(name string) {
 	b.do("type the password", chromedp.KeyEvent(kb.Tab), chromedp.WaitReady(chromedp.CSS("input[name=password]:focus")), chromedp.KeyEvent(b.server.password()))
 }
 
-func (b *browser) follow(link string) {
+// follow clicks the link to a path, whatever its query is.
+func (b *browser) follow(path string) {
 	b.t.Helper()
-	b.load("follow "+link, chromedp.Click(chromedp.Search(`//a[normalize-space()="`+link+`"]`)))
+	b.click(`a[href="` + path + `"], a[href^="` + path + `?"]`)
 }
 
-func (b *browser) press(button string) {
+// press clicks the button of the form that is sent to a path.
+func (b *browser) press(action string) {
 	b.t.Helper()
-	b.load("press "+button, chromedp.Click(chromedp.Search(`//button[normalize-space()="`+button+`"]`)))
+	b.click(`form[action="` + action + `"] button`)
+}
+
+// click clicks what leads to a page and waits for it.
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	b.load("click "+selector, chromedp.Click(chromedp.CSS(selector)))
 }
 
 // enter presses the Enter key, which sends the form that has the focus.
@@ -177,21 +186,38 @@ func (b *browser) withoutScripts() {
 	}
 }
 
+// bodyText reads the page in one go: a node that was found first might be gone when it is read.
+var bodyText = chromedp.Evaluate[string](`document.body?.innerText ?? ""`)
+
 // text gives what the page shows now, in one line.
 func (b *browser) text() string {
 	b.t.Helper()
-	return strings.Join(strings.Fields(ask(b, "read the page", chromedp.Text(chromedp.CSS("body")))), " ")
+	return strings.Join(strings.Fields(ask(b, "read the page", bodyText)), " ")
 }
 
 // look is text for a test that has failed already.
 func (b *browser) look() string {
 	ctx, cancel := context.WithTimeout(b.tab, patience)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+	text, err := chromedp.Run(ctx, bodyText)
 	if err != nil {
 		return err.Error()
 	}
 	return text
+}
+
+// has tells whether the page has an element.
+func (b *browser) has(selector string) bool {
+	b.t.Helper()
+	return ask(b, "find "+selector, chromedp.Evaluate[bool](fmt.Sprintf("document.querySelector(%q) !== null", selector)))
+}
+
+// is wants a page of whoever has that name, by the page's own marker; "" is nobody.
+func (b *browser) is(name string) {
+	b.t.Helper()
+	if have := ask(b, "read who is logged in", chromedp.Evaluate[string](`document.body.dataset.account ?? ""`)); have != name {
+		b.t.Errorf("a page of %q, not of %q: %s", have, name, b.text())
+	}
 }
 
 func (b *browser) shows(text string) {
@@ -218,7 +244,7 @@ func (b *browser) comes(text string) {
 		ctx, cancel := context.WithTimeout(b.tab, patience)
 		defer cancel()
 		// While the page is replaced it cannot be read; the next look will.
-		have, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+		have, err := chromedp.Run(ctx, bodyText)
 		return err == nil && strings.Contains(strings.Join(strings.Fields(have), " "), text)
 	})
 }

@@ -180,7 +180,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 		before := s.log.len()
 		page := c.send(test.sent).expect(test.status)
 		var record map[string]string
-		await(t, "the refusal to be logged", func() bool {
+		s.log.await(t, "the refusal to be logged", func() bool {
 			for _, r := range s.log.records()[before:] {
 				if r["msg"] == "request" && r["ip"] == "127.0.5.1" { // lines of the login before may come late
 					record = r

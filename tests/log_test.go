@@ -33,7 +33,7 @@ func TestEachRequestIsOneRecord(t *testing.T) {
 		}
 		return n
 	}
-	await(t, "the requests to be logged", func() bool { return requests() >= sent })
+	s.log.await(t, "the requests to be logged", func() bool { return requests() >= sent })
 	s.stop()
 	if n := requests(); n != sent {
 		t.Errorf("%d records for %d requests", n, sent)
@@ -146,7 +146,7 @@ func TestLogOfDev(t *testing.T) {
 	s := newDevServer(t)
 	s.start()
 	s.client().get("/no-such-page")
-	await(t, "the request to be logged", func() bool { return len(s.log.requests("/no-such-page")) == 1 })
+	s.log.await(t, "the request to be logged", func() bool { return len(s.log.requests("/no-such-page")) == 1 })
 	for _, line := range s.log.lines() {
 		if json.Valid([]byte(line)) {
 			t.Errorf("JSON under --dev: %s", line)

@@ -59,8 +59,8 @@ func TestNamesThatSignUp(t *testing.T) {
 			c.mustBe(test.shown)
 			// A name that is not the visitor's own comes back as text, too.
 			c.logout()
-			if p := c.tryLogin(test.typed, "wrong").expect(http.StatusUnauthorized); p.form("Log in").values.Get("name") != test.typed || all(p.html(), "script") != nil {
-				t.Errorf("the login form came back with %q", p.form("Log in").values.Get("name"))
+			if p := c.tryLogin(test.typed, "wrong").expect(http.StatusUnauthorized); p.form("/login").values.Get("name") != test.typed || all(p.html(), "script") != nil {
+				t.Errorf("the login form came back with %q", p.form("/login").values.Get("name"))
 			}
 		})
 	}
@@ -115,7 +115,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 				t.Error("what was typed became a script")
 			}
 			// A field cannot hold what HTML cannot write, and a parser reads a return as a newline.
-			kept := p.form("Sign up").values.Get("name")
+			kept := p.form("/signup").values.Get("name")
 			if utf8.ValidString(test.typed) && !strings.ContainsAny(test.typed, "\x00\r") && kept != test.typed && len(test.typed) < 1024 {
 				t.Errorf("the field holds %q, not %q", kept, test.typed)
 			}
@@ -133,14 +133,14 @@ func TestNamesThatAreRefused(t *testing.T) {
 func TestARefusedFormCanBeCorrected(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	for path, button := range map[string]string{"/signup": "Sign up", "/login": "Log in"} {
+	for _, path := range []string{"/signup", "/login"} {
 		s.signUp("Ada of /login")
 		c := s.client()
-		refused := c.get(path+"?next=/logout").form(button).fill("name", " ").fill("password", password).submit()
+		refused := c.get(path+"?next=/logout").form(path).fill("name", " ").fill("password", password).submit()
 		if refused.status != http.StatusUnprocessableEntity && refused.status != http.StatusUnauthorized {
 			t.Errorf("%s: status %d", refused, refused.status)
 		}
-		corrected := refused.form(button).fill("name", "Ada of "+path).fill("password", password).submit().expect(http.StatusSeeOther)
+		corrected := refused.form(path).fill("name", "Ada of "+path).fill("password", password).submit().expect(http.StatusSeeOther)
 		if to := corrected.header.Get("Location"); to != "/logout" {
 			t.Errorf("the corrected form leads to %q", to)
 		}

@@ -51,6 +51,32 @@ func (p *page) hides(texts ...string) *page {
 	return p
 }
 
+// account gives the name of who is logged in, by the page's own marker, or "" for nobody.
+func (p *page) account() string {
+	p.client.t.Helper()
+	return attribute(one(p.html(), "body"), "data-account")
+}
+
+// is wants a page of whoever has that name; "" is nobody.
+func (p *page) is(name string) *page {
+	p.client.t.Helper()
+	if have := p.account(); have != name {
+		p.client.t.Errorf("%s is a page of %q, not of %q:\n%s", p, have, name, p.text())
+	}
+	return p
+}
+
+// flash gives the sentence that a page shows once, after a redirect.
+func (p *page) flash() string {
+	p.client.t.Helper()
+	for _, n := range all(p.html(), "") {
+		if attribute(n, "role") == "status" {
+			return textOf(n)
+		}
+	}
+	return ""
+}
+
 // follow goes where a redirect leads, which must be on this site.
 func (p *page) follow() *page {
 	p.client.t.Helper()
@@ -95,16 +121,27 @@ func (p *page) alert() string {
 	return ""
 }
 
-// link gives the address of the link with a text.
-func (p *page) link(text string) string {
+// link gives the address, with its query, of the first link to a path.
+func (p *page) link(path string) string {
 	p.client.t.Helper()
 	for _, n := range all(p.html(), "a") {
-		if textOf(n) == text {
-			return attribute(n, "href")
+		if to := attribute(n, "href"); to == path || strings.HasPrefix(to, path+"?") {
+			return to
 		}
 	}
-	p.client.t.Fatalf("%s has no link %q:\n%s", p, text, p.text())
+	p.client.t.Fatalf("%s has no link to %s:\n%s", p, path, p.text())
 	return ""
+}
+
+// leadsTo tells whether the page has a link to a path, or a form that is sent there.
+func (p *page) leadsTo(path string) bool {
+	p.client.t.Helper()
+	for _, n := range all(p.html(), "") {
+		if attribute(n, "href") == path || attribute(n, "action") == path {
+			return true
+		}
+	}
+	return false
 }
 
 // loads gives the address of everything a browser fetches to show the page.
@@ -130,26 +167,24 @@ type form struct {
 	values url.Values
 }
 
-// form finds the form whose button has a text.
-func (p *page) form(button string) *form {
+// form finds the form that is sent to a path.
+func (p *page) form(action string) *form {
 	p.client.t.Helper()
 	for _, n := range all(p.html(), "form") {
-		for _, b := range all(n, "button") {
-			if textOf(b) != button {
-				continue
-			}
-			f := &form{page: p, node: n, values: url.Values{}}
-			for _, input := range all(n, "input") {
-				f.values.Set(attribute(input, "name"), attribute(input, "value"))
-			}
-			if name := attribute(b, "name"); name != "" {
-				f.values.Set(name, attribute(b, "value"))
-			}
-			f.values.Del("")
-			return f
+		if attribute(n, "action") != action {
+			continue
 		}
+		f := &form{page: p, node: n, values: url.Values{}}
+		for _, input := range all(n, "input") {
+			f.values.Set(attribute(input, "name"), attribute(input, "value"))
+		}
+		if b := one(n, "button"); attribute(b, "name") != "" {
+			f.values.Set(attribute(b, "name"), attribute(b, "value"))
+		}
+		f.values.Del("")
+		return f
 	}
-	p.client.t.Fatalf("%s has no form with a button %q:\n%s", p, button, p.body)
+	p.client.t.Fatalf("%s has no form for %s:\n%s", p, action, p.body)
 	return nil
 }
 

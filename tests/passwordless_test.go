@@ -3,17 +3,31 @@ package tests
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/html"
 )
 
-// Under --dev the password may stay empty, and an account that is not there is made. The page says so.
+// mustNeedPassword wants a login form whose password browsers must not leave empty, or may.
+func (p *page) mustNeedPassword(needs bool) {
+	p.client.t.Helper()
+	for _, input := range all(p.form("/login").node, "input") {
+		required := slices.ContainsFunc(input.Attr, func(a html.Attribute) bool { return a.Key == "required" })
+		if attribute(input, "name") == "password" && required != needs {
+			p.client.t.Errorf("%s: the password is required: %v", p, required)
+		}
+	}
+}
+
+// Under --dev the password may stay empty, and an account that is not there is made. The form allows it.
 func TestDevNeedsNoPassword(t *testing.T) {
 	t.Parallel()
 	s := newDevServer(t)
 	s.start()
 	c := s.client()
-	c.get("/login").shows("With --dev it may stay empty")
+	c.get("/login").mustNeedPassword(false)
 	c.tryLogin("Ada", "").expect(http.StatusSeeOther)
 	c.mustBe("Ada")
 	// The account is one, however its name is typed, and may do what others may.
@@ -57,7 +71,8 @@ func TestNobodyLogsInWithoutAPassword(t *testing.T) {
 			if _, plain := owner.cookies[devSessionCookie]; plain {
 				t.Error("the cookie is that of --dev")
 			}
-			login := s.client().get("/login").hides("--dev", "may stay empty")
+			login := s.client().get("/login").hides("--dev")
+			login.mustNeedPassword(true)
 			if strings.Contains(login.body, "/dev/") {
 				t.Error("the page has a script of --dev")
 			}

@@ -10,6 +10,7 @@ import (
 // The whole life of an account, as a person has it with a keyboard: sign up, log out, log in, change the password,
 // delete the account.
 func TestAccountInABrowser(t *testing.T) {
+	onlyInAll(t)
 	t.Parallel()
 	s := start(t)
 	live(t, s, s.browse(t))
@@ -26,46 +27,56 @@ func TestAccountWithoutScripts(t *testing.T) {
 func live(t *testing.T, s *server, b *browser) {
 	const name = "Grace Hopper"
 	b.open("/account") // private, so it leads to the login, and from there to the sign-up
-	b.shows("Log in")
-	b.follow("Sign up")
-	b.fill("Grace Hopper")
-	b.press("Sign up")
-	b.shows("You are logged in as " + name + ".")
-	b.shows("Change password") // back at the page that asked
-	b.press("Log out")
-	b.shows("You are not logged in.")
+	b.follow("/signup")
+	b.fill(name)
+	b.press("/signup")
+	b.is(name)
+	b.mustHave(`form[action="/account/password"]`) // back at the page that asked
+	b.press("/logout")
+	b.is("")
 
-	b.follow("Log in")
+	b.follow("/login")
 	b.fill(name)
 	b.enter()
-	b.shows("You are logged in as " + name + ".")
-	b.follow("Account")
+	b.is(name)
+	b.follow("/account")
 	b.typeInto("old", "wrong")
 	b.typeInto("new", another)
-	b.press("Change password")
-	b.shows("The password is not right.")
+	b.press("/account/password")
+	b.mustHave("[role=alert]")
 	b.typeInto("old", password)
 	b.typeInto("new", another)
-	b.press("Change password")
-	b.shows("Your password is changed. You are logged out everywhere else.")
+	b.press("/account/password")
+	b.mustHave("[role=status]")
 	b.mustHaveEmptyPasswords()
 	b.open("/account")
-	b.hides("Your password is changed.")
+	if b.has("[role=status]") {
+		t.Error("the page says it twice")
+	}
 
 	b.typeInto("password", password)
-	b.press("Delete account")
-	b.shows("The password is not right.")
+	b.press("/account/delete")
+	b.mustHave("[role=alert]")
 	b.mustHaveEmptyPasswords()
 	b.typeInto("password", another)
-	b.press("Delete account")
-	b.shows("Your account is deleted, with everything that belonged to it.")
-	b.shows("You are not logged in.")
+	b.press("/account/delete")
+	b.mustHave("[role=status]")
+	b.is("")
 	// What the browser kept leads nowhere.
 	b.open("/account")
 	b.hides(name)
 	b.fill(name) // sent to the login
 	b.enter()
-	b.shows("The name or the password is not right.")
+	b.mustHave("[role=alert]")
+	b.is("")
+}
+
+// mustHave wants an element on the page.
+func (b *browser) mustHave(selector string) {
+	b.t.Helper()
+	if !b.has(selector) {
+		b.t.Errorf("the page has no %s: %s", selector, b.text())
+	}
 }
 
 // typeInto clicks a field and types.

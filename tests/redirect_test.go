@@ -58,7 +58,7 @@ func TestNextStaysHere(t *testing.T) {
 		t.Run(test.next, func(t *testing.T) {
 			ways := map[string]func(*client) *page{
 				"through the page": func(c *client) *page {
-					return c.get("/login?next="+url.QueryEscape(test.next)).form("Log in").fill("name", "Ada").submit()
+					return c.get("/login?next="+url.QueryEscape(test.next)).form("/login").fill("name", "Ada").submit()
 				},
 				"straight into the form": func(c *client) *page {
 					return c.post("/login", url.Values{"name": {"Ada"}, "next": {test.next}})

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,6 +54,14 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// onlyInAll leaves a test out of the quick round: it takes long, or a browser, and another shows the same rule.
+func onlyInAll(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
 }
 
 // server is the binary on one database file: one process at a time, several in a row after restart.
@@ -138,17 +147,25 @@ func (s *server) start() {
 		close(ended)
 	}()
 	var addr string
-	await(s.t, "the server to listen", func() bool {
+	deadline := time.After(patience)
+	for addr == "" {
+		grown := s.log.growing()
 		for _, r := range s.log.records()[seen:] {
 			if r["msg"] == "listening" {
 				addr = r["addr"]
 			}
 		}
-		if addr == "" && !s.running() {
-			s.t.Fatalf("the server ended before it listened (%s):\n%s", command.ProcessState, s.log.tail(20))
+		if addr != "" {
+			break
 		}
-		return addr != ""
-	})
+		select {
+		case <-grown:
+		case <-ended:
+			s.t.Fatalf("the server ended before it listened (%s):\n%s", command.ProcessState, s.log.tail(20))
+		case <-deadline:
+			s.t.Fatalf("the server does not listen:\n%s", s.log.tail(20))
+		}
+	}
 	s.addr = addr
 }
 
@@ -245,7 +262,7 @@ func bareEnvironment() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
 }
 
-// await polls until done says so. It never waits a fixed time.
+// await polls until done says so. What stands in the log is awaited by journal.await.
 func await(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -259,8 +276,10 @@ func await(t testing.TB, what string, done func() bool) {
 
 // journal keeps the lines of a log while they are written.
 type journal struct {
-	mu   sync.Mutex
-	kept []string
+	mu     sync.Mutex
+	kept   []string
+	parsed []map[string]string // kept, as records
+	grown  chan struct{}       // closed at the next line
 }
 
 func (j *journal) follow(r io.Reader) {
@@ -269,11 +288,42 @@ func (j *journal) follow(r io.Reader) {
 		line, err := lines.ReadString('\n')
 		if line != "" {
 			j.mu.Lock()
-			j.kept = append(j.kept, strings.TrimSuffix(line, "\n"))
+			line = strings.TrimSuffix(line, "\n")
+			j.kept, j.parsed = append(j.kept, line), append(j.parsed, parseRecord(line))
+			if j.grown != nil {
+				close(j.grown)
+				j.grown = nil
+			}
 			j.mu.Unlock()
 		}
 		if err != nil {
 			return
+		}
+	}
+}
+
+// growing gives a channel that is closed when the next line comes.
+func (j *journal) growing() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.grown == nil {
+		j.grown = make(chan struct{})
+	}
+	return j.grown
+}
+
+// await waits until the log has what done looks for, and looks when a line comes.
+func (j *journal) await(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.After(patience); ; {
+		grown := j.growing()
+		if done() {
+			return
+		}
+		select {
+		case <-grown:
+		case <-deadline:
+			t.Fatalf("waited %s in vain for %s:\n%s", patience, what, j.tail(20))
 		}
 	}
 }
@@ -294,11 +344,9 @@ func (j *journal) tail(n int) string {
 
 // records reads each line as a record. A line that is none gives an empty one, so that indexes stay those of lines.
 func (j *journal) records() []map[string]string {
-	var records []map[string]string
-	for _, line := range j.lines() {
-		records = append(records, parseRecord(line))
-	}
-	return records
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.parsed)
 }
 
 // requests gives the records of requests for one path.

@@ -32,7 +32,7 @@ func TestDisabledAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		s.says(id, "You are not logged in.")
+		s.mustBe(id, "")
 		for _, path := range []string{"/account/password", "/account/delete"} {
 			form := url.Values{"old": {password}, "new": {"nine loud horns under bridge"}, "password": {password}}.Encode()
 			if got := s.send(request{to: "POST " + path, form: form, id: id}); got.status != 401 || got.id != "" {
@@ -40,7 +40,7 @@ func TestDisabledAccount(t *testing.T) {
 			}
 		}
 	}
-	s.says(bob, "You are logged in as Bob.")
+	s.mustBe(bob, "Bob")
 
 	disabled := s.send(request{to: "POST /login", form: proof("Ann")})
 	for what, form := range map[string]string{"unknown": proof("Cid"), "wrong": url.Values{"name": {"Bob"}, "password": {"wrong"}}.Encode()} {
@@ -62,8 +62,8 @@ func TestDisabledAccount(t *testing.T) {
 	if err := s.accounts.SetDisabled(t.Context(), ann.ID, false); err != nil {
 		t.Fatal(err)
 	}
-	s.says(ids[0], "You are not logged in.")
-	s.says(s.login("Ann"), "You are logged in as Ann.")
+	s.mustBe(ids[0], "")
+	s.mustBe(s.login("Ann"), "Ann")
 }
 
 // An account that changes between the proof and the session is no login, and no
@@ -103,7 +103,7 @@ func TestFaultAfterAPasswordChange(t *testing.T) {
 	if now := s.account("Ann"); now.PasswordChanged.Equal(ann.PasswordChanged) {
 		t.Error("the password is the old one")
 	}
-	s.says(id, "You are not logged in.")
+	s.mustBe(id, "")
 }
 
 // The flash shows a sentence of ours, once, whatever the cookie holds.

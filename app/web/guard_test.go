@@ -60,13 +60,13 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 			if got.status != 403 || got.id != "" || len(got.header.Values("Set-Cookie")) > 0 || got.header.Get("Clear-Site-Data") != "" {
 				t.Errorf("%s with %v: %d, %v", r.to, header, got.status, got.header)
 			}
-			s.says(id, "You are logged in as Ann.")
+			s.mustBe(id, "Ann")
 		}
 	}
 	if got := s.send(request{to: "GET /logout", id: id, header: map[string]string{"Sec-Fetch-Site": "cross-site"}}); got.status != 200 {
 		t.Errorf("%d", got.status)
 	}
-	s.says(id, "You are logged in as Ann.")
+	s.mustBe(id, "Ann")
 }
 
 // With --dev a name logs in, so a stranger's page whose name points here must

@@ -33,7 +33,7 @@ func TestWhatRenewsNothing(t *testing.T) {
 		}
 		checked++
 	}
-	s.says("", "You are not logged in.")
+	s.mustBe("", "")
 	reads := s.store.reads.Load()
 	// What is not there was asked for by a browser or a page, as likely as not.
 	for _, path := range []string{"/favicon.ico", "/public/none.css", "/nothing"} {

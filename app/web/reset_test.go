@@ -56,7 +56,7 @@ func TestResetLink(t *testing.T) {
 	}
 
 	got = w.post("administrator", "/admin/accounts/"+w.ids["disabled"].String()+"/reset", "")
-	if got.status != 422 || linkShown.MatchString(got.body) || !strings.Contains(got.body, "enable it first") {
+	if got.status != 422 || linkShown.MatchString(got.body) {
 		t.Errorf("of a disabled account: %s\n%s", got, got.body)
 	}
 }
@@ -92,7 +92,7 @@ func TestReset(t *testing.T) {
 		t.Fatalf("%s", got)
 	}
 	w.cookies["new"] = got.cookie
-	if page := w.get("new", "/"); !strings.Contains(page.body, "logged in as owner.") {
+	if page := w.get("new", "/"); !w.isPageOf(page, "owner") {
 		t.Errorf("afterwards:\n%s", page.body)
 	}
 	if got := w.get("owner", "/account"); got.status == 200 {
@@ -108,7 +108,7 @@ func TestReset(t *testing.T) {
 	}
 	before = w.file()
 	for _, got := range []answer{w.get("nobody", link), w.post("nobody", link, "password="+url.QueryEscape(chosen))} {
-		if got.status != 404 || !strings.Contains(got.body, "used or is too old") || got.header.Get("Referrer-Policy") != "no-referrer" || w.file() != before {
+		if got.status != 404 || got.header.Get("Referrer-Policy") != "no-referrer" || w.file() != before {
 			t.Errorf("used before: %s\n%s", got, got.body)
 		}
 	}
@@ -132,7 +132,7 @@ func TestResetExpires(t *testing.T) {
 	w.ahead.Store(int64(accounts.ResetFor))
 	before := w.file()
 	for _, got := range []answer{w.get("nobody", link), w.post("nobody", link, "password="+url.QueryEscape(password))} {
-		if got.status != 404 || !strings.Contains(got.body, "used or is too old") || w.file() != before {
+		if got.status != 404 || w.file() != before {
 			t.Errorf("after an hour: %s", got)
 		}
 	}

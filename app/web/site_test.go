@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"html"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -322,6 +324,29 @@ func (s *testSite) login(name string) string {
 	}
 	s.log.take()
 	return got.id
+}
+
+// accountMark is how a page tells whose it is.
+var accountMark = regexp.MustCompile(`<body(?: data-account="([^"]*)")?>`)
+
+// accountOf returns the name of the account that a page was made for, empty for
+// nobody, and whether it is a page at all.
+func accountOf(body string) (name string, ok bool) {
+	found := accountMark.FindStringSubmatch(body)
+	if found == nil {
+		return "", false
+	}
+	return html.UnescapeString(found[1]), true
+}
+
+// mustBe wants the start page to be that of an account for the visitor with that
+// session; the empty name is nobody.
+func (s *testSite) mustBe(id, name string) {
+	s.t.Helper()
+	got := s.send(request{to: "GET /", id: id})
+	if have, ok := accountOf(got.body); got.status != 200 || !ok || have != name {
+		s.t.Errorf("the start page is %d and that of %q, not of %q:\n%s", got.status, have, name, got.body)
+	}
 }
 
 // says tells what the start page says to the visitor with that session.

@@ -135,6 +135,12 @@ func (a answer) String() string {
 	return strings.TrimSpace(fmt.Sprint(a.status, " ", a.header.Get("Location")))
 }
 
+// isPageOf reports whether an answer is a page for the account of that name.
+func (w *world) isPageOf(a answer, name string) bool {
+	have, ok := accountOf(a.body)
+	return a.status == 200 && ok && have == name
+}
+
 // requestID is what differs between two error pages that are otherwise equal.
 var requestID = regexp.MustCompile(`<code>[^<]*</code>`)
 

@@ -288,7 +288,7 @@ func pages(b *testing.B, loggedIn bool, env ...string) (app, bare *process, cook
 		cookie = app.signUp(b, "Ann")
 	}
 	page := app.answer(b, "/", cookie)
-	if logged := bytes.Contains(page.Body, []byte("logged in as Ann.")); logged != loggedIn {
+	if logged := bytes.Contains(page.Body, []byte(`data-account="Ann"`)); logged != loggedIn {
 		b.Fatalf("the wrong page: %s", page.Body)
 	}
 	text, err := json.Marshal(page)

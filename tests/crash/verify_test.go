@@ -79,7 +79,7 @@ func (c *client) verifyGone(g *gone) error {
 // login.
 func (c *client) verifyUneventful(a *account) error {
 	answer, err := c.browser(a.cookies[0]).Get("/account")
-	if n := bytes.Count(answer.Body, []byte(" UTC, ")); n > 1 {
+	if n := bytes.Count(answer.Body, []byte("<li data-event>")); n > 1 {
 		err = fmt.Errorf("%d things have happened to it", n)
 	}
 	return err

@@ -93,14 +93,14 @@ func (b *Browser) do(method, path, form string) (a Answer, err error) {
 	}, nil
 }
 
-var startPage = regexp.MustCompile(`<h1>You are (?:not logged in|logged in as (.*))\.</h1>`)
+var pageOf = regexp.MustCompile(`(?s)<body(?: data-account="([^"]*)")?>.*</html>\s*$`)
 
-// Who returns the name on the start page, or "" if it is anonymous. It returns
-// an error for any other page.
+// Who returns the name of the account that a page was made for, or "" if it is
+// anonymous. It returns an error unless the page is complete.
 func (a Answer) Who() (string, error) {
-	found := startPage.FindSubmatch(a.Body)
+	found := pageOf.FindSubmatch(a.Body)
 	if a.Status != fasthttp.StatusOK || found == nil {
-		return "", fmt.Errorf("not the start page: status %d: %.2000s", a.Status, a.Body)
+		return "", fmt.Errorf("not a page: status %d: %.2000s", a.Status, a.Body)
 	}
 	return html.UnescapeString(string(found[1])), nil
 }

@@ -111,8 +111,8 @@ func (v *visitor) account() error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Contains(answer.Body, []byte("You are logged in as <bdi>"+html.EscapeString(v.name)+"</bdi>.")) {
-		return fmt.Errorf("not the account of %s: status %d: %.3000s", v.name, answer.Status, answer.Body)
+	if who, err := answer.Who(); err != nil || who != v.name {
+		return fmt.Errorf("not the account of %s: %w: %.3000s", v.name, err, answer.Body)
 	}
 	return v.mine(answer)
 }
