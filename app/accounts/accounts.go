@@ -90,10 +90,10 @@ func (s *Accounts) checkPassword(ctx context.Context, typed string, name Name) (
 	return password, err
 }
 
-// prove checks a password that was typed against the account, at its turn, and
-// returns another hash if its own is below today's cost. Without a hash that can
-// be read the same work is done, and the answer is no.
-func (s *Accounts) prove(ctx context.Context, a Account, typed string) (proved bool, rehash string, err error) {
+// verify checks a password that was typed against the account's hash, at its turn.
+// It returns another hash if the stored one is below today's cost. Without a
+// readable hash it does the same work and answers no.
+func (s *Accounts) verify(ctx context.Context, a Account, typed string) (ok bool, rehash string, err error) {
 	stored, parseErr := parsePHC(a.Hash)
 	if parseErr != nil {
 		stored = dummyPHC(s.cost)
@@ -102,10 +102,10 @@ func (s *Accounts) prove(ctx context.Context, a Account, typed string) (proved b
 	password, refused := normalise(typed)
 	err = s.hashing.do(ctx, func() {
 		fits := stored.fits(password)
-		proved = fits && parseErr == nil && refused == nil && !a.Disabled
-		if proved && stored.below(s.cost) {
+		ok = fits && parseErr == nil && refused == nil && !a.Disabled
+		if ok && stored.below(s.cost) {
 			rehash = newPHC(password, s.cost).String()
 		}
 	})
-	return proved, rehash, err
+	return ok, rehash, err
 }

@@ -90,10 +90,10 @@ func refused(t *testing.T, what string, err error, kind accounts.Kind, message s
 }
 
 const (
-	wrong      = "The name or the password is not right."
-	wrongProof = "The password is not right."
-	taken      = "This name is taken. Please choose another."
-	usedLink   = "This link has been used or is too old. Please ask for a new one."
+	wrong         = "The name or the password is not right."
+	wrongPassword = "The password is not right."
+	taken         = "This name is taken. Please choose another."
+	usedLink      = "This link has been used or is too old. Please ask for a new one."
 )
 
 func TestNew(t *testing.T) {
@@ -338,7 +338,7 @@ func TestChangedMeanwhile(t *testing.T) {
 	a := signUp(t, plain, "alice")
 	s := serve(t, changing{store, func() { store.SetPassword(t.Context(), a, "x", a.Created) }}, now)
 	_, err := s.ChangePassword(t.Context(), a.ID, good, another, home)
-	refused(t, "change", err, accounts.Wrong, wrongProof)
+	refused(t, "change", err, accounts.Wrong, wrongPassword)
 }
 
 // ASVS 6.3.1, for names that exist and for others.
@@ -485,13 +485,13 @@ func TestLogInDev(t *testing.T) {
 	_, err = s.LogInDev(t.Context(), " ")
 	refused(t, "no name", err, accounts.Invalid, "Please type a name.")
 
-	// Without a password one still proves oneself, with nothing.
-	if err := s.Prove(t.Context(), a.ID, "", home); err != nil {
+	// Without a password an empty password still re-authenticates.
+	if err := s.Reauthenticate(t.Context(), a.ID, "", home); err != nil {
 		t.Error(err)
 	}
-	refused(t, "a password", s.Prove(t.Context(), a.ID, "x", home), accounts.Wrong, wrongProof)
+	refused(t, "a password", s.Reauthenticate(t.Context(), a.ID, "x", home), accounts.Wrong, wrongPassword)
 	withPassword := signUp(t, s, "bob")
-	refused(t, "no password", s.Prove(t.Context(), withPassword.ID, "", home), accounts.Wrong, wrongProof)
+	refused(t, "no password", s.Reauthenticate(t.Context(), withPassword.ID, "", home), accounts.Wrong, wrongPassword)
 	_, err = logIn(t, s, "alice", "")
 	refused(t, "the other way in", err, accounts.Wrong, wrong)
 

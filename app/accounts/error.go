@@ -20,10 +20,20 @@ const (
 type Error struct {
 	Kind       Kind
 	Message    string
+	Field      string        // the field it is about, one of those below; empty: none
 	RetryAfter time.Duration // how long to wait; zero unless TooMany or Busy
 }
 
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-func invalid(message string) error { return &Error{Kind: Invalid, Message: message} }
+// The fields that a refusal may be about.
+const (
+	FieldName            = "name"
+	FieldPassword        = "password"         // one that is chosen
+	FieldCurrentPassword = "current password" // one that is asked for again
+)
+
+func invalid(field, message string) error {
+	return &Error{Kind: Invalid, Field: field, Message: message}
+}

@@ -13,7 +13,7 @@ import (
 const KnownFor = 180 * day
 
 // Known returns what a browser keeps in a cookie after a login, to be handed
-// back in Attempt.Known: proof that it has logged in to this account with its
+// back in Attempt.Known: a mark that it has logged in to this account with its
 // present password. It lets nobody in; it only keeps other people's failures
 // from holding this browser. It holds a date and an HMAC-SHA-256, not who it is
 // about. A change of the password voids it.

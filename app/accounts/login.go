@@ -17,7 +17,7 @@ type Attempt struct {
 	Known    string // what Known returned to this browser before, or empty
 }
 
-// LogIn returns the account that the attempt proves. Whether the name is
+// LogIn returns the account that the attempt authenticates. Whether the name is
 // unknown, the password wrong, the account disabled, without a password, or its
 // hash unreadable: the work is the same and so is the *Error, of kind Wrong
 // (ASVS 6.3.8). Its other refusals are TooMany and Busy.
@@ -39,12 +39,12 @@ func (s *Accounts) LogIn(ctx context.Context, attempt Attempt) (Account, error) 
 	if err != nil {
 		return Account{}, err
 	}
-	proved, rehash, err := s.prove(ctx, a, attempt.Password)
+	ok, rehash, err := s.verify(ctx, a, attempt.Password)
 	if err != nil {
 		try.undo()
 		return Account{}, err
 	}
-	if !proved {
+	if !ok {
 		return Account{}, errWrongLogIn
 	}
 	now, err := s.store.LoggedIn(ctx, a, s.now(), rehash)
@@ -100,6 +100,6 @@ func (s *Accounts) LogInDev(ctx context.Context, name string) (Account, error) {
 }
 
 var (
-	errWrongLogIn error = &Error{Kind: Wrong, Message: "The name or the password is not right."}
-	errWrongProof error = &Error{Kind: Wrong, Message: "The password is not right."}
+	errWrongLogIn    error = &Error{Kind: Wrong, Message: "The name or the password is not right."}
+	errWrongPassword error = &Error{Kind: Wrong, Field: FieldCurrentPassword, Message: "The password is not right."}
 )

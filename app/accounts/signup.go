@@ -8,16 +8,14 @@ import (
 )
 
 // SignUp makes an account for a visitor. Of two at once with one name, one gets
-// ErrTaken. The others of its refusals are Invalid for name or password, TooMany
+// ErrTaken. The others of its refusals are Invalid for name or password, or for both
+// joined, TooMany
 // for the address network, which tells at most a few names an hour that are
 // taken, and Busy.
 func (s *Accounts) SignUp(ctx context.Context, name, password string, from netip.Addr) (Account, error) {
-	n, err := ParseName(name)
-	if err != nil {
-		return Account{}, err
-	}
+	n, wrongName := ParseName(name)
 	chosen, err := s.checkPassword(ctx, password, n)
-	if err != nil {
+	if err = errors.Join(wrongName, err); err != nil {
 		return Account{}, err
 	}
 	try, err := s.throttle.signUp(from)

@@ -113,12 +113,12 @@ func (t *throttle) logIn(folded string, from netip.Addr, known string) (try, err
 	)
 }
 
-// prove begins a try to prove oneself inside a session. It is counted apart from
+// reauthenticate begins a try to re-authenticate. It is counted apart from
 // logins, so that failures there do not keep the owner from changing a password.
-func (t *throttle) prove(id ID, from netip.Addr) (try, error) {
+func (t *throttle) reauthenticate(id ID, from netip.Addr) (try, error) {
 	return t.begin(
-		count{t.pairs, newKey("prove", id.String(), network(from)), true},
-		count{t.names, newKey("prove", id.String()), true},
+		count{t.pairs, newKey("reauthenticate", id.String(), network(from)), true},
+		count{t.names, newKey("reauthenticate", id.String()), true},
 	)
 }
 

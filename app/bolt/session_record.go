@@ -13,8 +13,8 @@ import (
 // length in two bytes.
 //
 //	16 bytes  the account's id, zero for nobody
-//	 8 bytes  version of the password that proved it
-//	 8 bytes  began, 8 bytes seen, 8 bytes expires, 8 bytes proved: milliseconds
+//	 8 bytes  version of the password that it was logged in with
+//	 8 bytes  began, 8 bytes seen, 8 bytes expires, 8 bytes re-authenticated: milliseconds
 //	          since 1970
 //	          agent, address
 //	the rest  data, as Fiber's session middleware encoded it
@@ -35,7 +35,7 @@ func encodeSession(key []byte, r sessionRecord) []byte {
 	b := make([]byte, kv.SealSize, kv.SealSize+sessionHeadSize+4+len(r.Agent)+len(r.Address)+len(r.data))
 	b = append(b, r.Account[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.PasswordVersion)
-	for _, t := range [...]time.Time{r.Began, r.Seen, r.expires, r.Proved} {
+	for _, t := range [...]time.Time{r.Began, r.Seen, r.expires, r.Reauthenticated} {
 		b = binary.BigEndian.AppendUint64(b, uint64(t.UnixMilli()))
 	}
 	b = appendText(appendText(b, r.Agent), r.Address)
@@ -56,7 +56,7 @@ func decodeSessionHead(key, record []byte, s *sessions.Session) (expires time.Ti
 	s.PasswordVersion = binary.BigEndian.Uint64(content[16:])
 	s.Began = fromMilliseconds(content[24:])
 	s.Seen = fromMilliseconds(content[32:])
-	s.Proved = fromMilliseconds(content[48:])
+	s.Reauthenticated = fromMilliseconds(content[48:])
 	return fromMilliseconds(content[40:]), content[sessionHeadSize:], nil
 }
 

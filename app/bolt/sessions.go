@@ -151,13 +151,13 @@ func (s sessionStore) Change(ctx context.Context, k sessions.Key, data []byte) e
 	})
 }
 
-func (s sessionStore) Rotate(ctx context.Context, k, replaces sessions.Key, proved time.Time) error {
+func (s sessionStore) Rotate(ctx context.Context, k, replaces sessions.Key, at time.Time) error {
 	return s.add(ctx, func(tx *kv.Tx) error {
 		r, err := s.read(tx, replaces[:])
 		if err != nil {
 			return err
 		}
-		r.Seen, r.Proved = proved, proved
+		r.Seen, r.Reauthenticated = at, at
 		r.expires = s.limits.End(r.Began, r.Seen)
 		record := encodeSession(k[:], r) // before the removal: the data share its memory
 		if err := dropSession(tx, replaces[:]); err != nil {

@@ -90,7 +90,7 @@ func TestEndedSessionsLeaveTheFile(t *testing.T) {
 			must(t, end(db.Accounts(), ann))
 			mustHave(t, db, what, 2, 1)
 			if err := begin(db, keyOf("late"), ann, now); !errors.Is(err, sessions.ErrEnded) {
-				t.Errorf("%s: a login that was proved before: %v", what, err)
+				t.Errorf("%s: a login that was authenticated before: %v", what, err)
 			}
 			mustHave(t, db, what+", after a late login", 2, 1)
 			must(t, db.Close())

@@ -118,7 +118,7 @@ func mustHaveAll(t *testing.T, path string, format int) {
 	if list, err := db.Sessions().List(ctx, sessions.Account(ann.ID), 10); err != nil || old.sessionsGoOn && len(list) != len(old.ann) {
 		t.Errorf("%d sessions of Ann are listed, %v", len(list), err)
 	}
-	// A session from before ends with the password it was proved with.
+	// A session from before ends with the password it began with.
 	changed, err := db.Accounts().SetPassword(ctx, ann, "other", old.made)
 	if err != nil || changed.PasswordVersion != ann.PasswordVersion+1 {
 		t.Errorf("another password: %#v, %v", changed, err)

@@ -57,7 +57,7 @@ type Answer struct {
 	Next     string    `json:"next,omitempty"`     // List: for the next page; empty: there is none
 }
 
-// Account is what the operator sees of an account: never what proves it. Times
+// Account is what the operator sees of an account: never a secret. Times
 // are UTC; one that has not come yet is zero.
 type Account struct {
 	ID              string    `json:"id"`

@@ -29,7 +29,7 @@ func TestLog(t *testing.T) {
 	}{
 		{request{to: "GET /?password=canary", id: id}, 200, "/"},
 		{request{to: "GET /login?next=/canary", id: id}, 303, "/login"},
-		{request{to: "POST /login?canary", form: proof("Ann")}, 303, "/login"},
+		{request{to: "POST /login?canary", form: credentials("Ann")}, 303, "/login"},
 		{request{to: "POST /login", form: "name=canary&password=canary"}, 401, "/login"},
 		{request{to: "POST /signup", form: "name=canary&password=canary"}, 422, "/signup"},
 		{request{to: "POST /account/password", form: "old=canary&new=canary", id: id}, 422, "/account/password"},

@@ -38,13 +38,13 @@ func TestFaults(t *testing.T) {
 		{request{to: "GET /", id: id}, disk, 500, "Something went wrong here.", detail, ""},
 		{request{to: "GET /login", id: id}, disk, 500, "Something went wrong here.", detail, ""},
 		{request{to: "POST /logout", id: id}, disk, 500, "Something went wrong here.", detail, ""},
-		{request{to: "POST /login", form: proof("Bob")}, disk, 500, "Something went wrong here.", detail, ""},
-		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", store.ErrFull, disk), 503, "cannot be done right now", detail, "60"},
-		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", store.ErrBusy, disk), 503, "cannot be done right now", detail, "60"},
-		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", context.DeadlineExceeded, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: credentials("Bob")}, disk, 500, "Something went wrong here.", detail, ""},
+		{request{to: "POST /login", form: credentials("Bob")}, fmt.Errorf("%w: %w", store.ErrFull, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: credentials("Bob")}, fmt.Errorf("%w: %w", store.ErrBusy, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: credentials("Bob")}, fmt.Errorf("%w: %w", context.DeadlineExceeded, disk), 503, "cannot be done right now", detail, "60"},
 		{request{to: "GET /", id: id}, fmt.Errorf("%w: %w", context.DeadlineExceeded, disk), 503, "cannot be done right now", detail, "60"},
 		{request{to: "POST /logout", id: id}, fmt.Errorf("%w: %w", store.ErrBusy, disk), 503, "cannot be done right now", detail, "60"},
-		{request{to: "POST /login", form: proof("Bob")}, sessions.ErrEnded, 401, "Your session has ended.", "", ""},
+		{request{to: "POST /login", form: credentials("Bob")}, sessions.ErrEnded, 401, "Your session has ended.", "", ""},
 		{request{to: "GET /nothing", id: id}, disk, 404, "There is no such page.", "", ""},
 	} {
 		if test.store != nil {
@@ -74,7 +74,7 @@ func TestFaults(t *testing.T) {
 		if l.Status != test.status || (l.Level == "ERROR") != (test.logs != "") || !strings.Contains(l.Error, test.logs) || (l.Error == "") != (test.logs == "") {
 			t.Errorf("%s: the log has %+v", test.to, l)
 		}
-		s.says(id, "You are logged in as Ann.") // the process lives, and so does the session
+		s.loggedInAs(id, "Ann") // the process lives, and so does the session
 		s.log.take()
 	}
 }

@@ -31,7 +31,10 @@ func TestResetLink(t *testing.T) {
 	w := newWorld(t)
 	before := w.file()
 	path := "/admin/accounts/" + w.ids["owner"].String() + "/reset"
-	got := w.post("administrator", path, "password=chosen+by+an+administrator")
+	if got := w.post("administrator", path, "password=chosen+by+an+administrator"); got.status != 400 || w.file() != before {
+		t.Errorf("an administrator chooses a password: %s", got)
+	}
+	got := w.post("administrator", path, "")
 	first := linkShown.FindStringSubmatch(got.body)
 	if first == nil || got.header.Get("Cache-Control") != "no-store" || got.header.Get("Location") != "" || len(got.header.Values("Set-Cookie")) != 0 {
 		t.Fatalf("%s %v\n%s", got, got.header, got.body)
@@ -88,11 +91,15 @@ func TestReset(t *testing.T) {
 	}
 	// Somebody else who is logged in becomes the owner.
 	got := w.post("another", link, "password="+url.QueryEscape(chosen)+"&name=another&id="+w.ids["another"].String())
+	if got.status != 400 || w.file() != before {
+		t.Fatalf("fields that nobody asked for: %s", got)
+	}
+	got = w.post("another", link, "password="+url.QueryEscape(chosen))
 	if got.String() != "303 /" || got.cookie == "" {
 		t.Fatalf("%s", got)
 	}
 	w.cookies["new"] = got.cookie
-	if page := w.get("new", "/"); !strings.Contains(page.body, "logged in as owner.") {
+	if page := w.get("new", "/"); marked(page.body) != "owner" {
 		t.Errorf("afterwards:\n%s", page.body)
 	}
 	if got := w.get("owner", "/account"); got.status == 200 {
