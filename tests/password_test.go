@@ -222,7 +222,7 @@ func TestNoHints(t *testing.T) {
 	if code != 0 || !found {
 		t.Fatalf("exit code %d: %q %s", code, link, stderr)
 	}
-	fields := map[string]bool{"name": true, "password": true, "next": true, "old": true, "new": true, "proof": true, "sport": true}
+	fields := map[string]bool{"name": true, "password": true, "next": true, "old": true, "new": true, "reauthenticate": true, "note": true, "sport": true}
 	forms := 0
 	for _, p := range []*page{
 		s.client().get("/login"), s.client().get("/signup"), s.client().get("/reset/" + secret).expect(http.StatusOK), ada.get("/account"),

@@ -12,7 +12,7 @@ func TestNoAnswerIsAScript(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	nobody, ada := s.client(), s.login("Ada")
-	paths := []string{"/", "/login", "/signup", "/logout", "/account", "/prove", "/admin", "/no-such-page", "/robots.txt"}
+	paths := []string{"/", "/login", "/signup", "/logout", "/account", "/reauthenticate", "/admin", "/no-such-page", "/robots.txt"}
 	paths = append(paths, "/registrations")
 	paths = append(paths, nobody.get("/").loads()...)
 	asScript := map[string]string{"Accept": "text/javascript, application/json", "Sec-Fetch-Dest": "script", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "cross-site"}

@@ -486,12 +486,12 @@ func TestLogInDev(t *testing.T) {
 	refused(t, "no name", err, accounts.Invalid, "Please type a name.")
 
 	// An account without a password re-authenticates with the empty one.
-	if err := s.Prove(t.Context(), a.ID, "", home); err != nil {
+	if err := s.Reauthenticate(t.Context(), a.ID, "", home); err != nil {
 		t.Error(err)
 	}
-	refused(t, "a password", s.Prove(t.Context(), a.ID, "x", home), accounts.Wrong, wrongPassword)
+	refused(t, "a password", s.Reauthenticate(t.Context(), a.ID, "x", home), accounts.Wrong, wrongPassword)
 	withPassword := signUp(t, s, "bob")
-	refused(t, "no password", s.Prove(t.Context(), withPassword.ID, "", home), accounts.Wrong, wrongPassword)
+	refused(t, "no password", s.Reauthenticate(t.Context(), withPassword.ID, "", home), accounts.Wrong, wrongPassword)
 	_, err = logIn(t, s, "alice", "")
 	refused(t, "the other way in", err, accounts.Wrong, wrong)
 

@@ -20,9 +20,19 @@ const (
 type Error struct {
 	Kind       Kind
 	Message    string
+	Field      string        // what it is about, a Field constant; empty: no single field
 	RetryAfter time.Duration // zero unless Kind is TooMany or Busy
 }
 
 func (e *Error) Error() string { return e.Message }
 
-func invalid(message string) error { return &Error{Kind: Invalid, Message: message} }
+// The fields that a refusal may be about.
+const (
+	FieldName            = "name"
+	FieldPassword        = "password"         // one that is chosen
+	FieldCurrentPassword = "current password" // one that is asked for again
+)
+
+func invalid(field, message string) error {
+	return &Error{Kind: Invalid, Field: field, Message: message}
+}

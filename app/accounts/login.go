@@ -101,5 +101,5 @@ func (a *Accounts) LogInDev(ctx context.Context, name string) (Account, error) {
 
 var (
 	errWrongLogin    error = &Error{Kind: Wrong, Message: "The name or the password is not right."}
-	errWrongPassword error = &Error{Kind: Wrong, Message: "The password is not right."}
+	errWrongPassword error = &Error{Kind: Wrong, Field: FieldCurrentPassword, Message: "The password is not right."}
 )

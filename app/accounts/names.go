@@ -35,12 +35,12 @@ func ParseName(typed string) (Name, error) {
 		return Name{}, errNameLong
 	}
 	if !utf8.ValidString(typed) {
-		return Name{}, invalid("The name is not valid text.")
+		return Name{}, invalid(FieldName, "The name is not valid text.")
 	}
 	typed = strings.TrimFunc(typed, unicode.IsSpace)
 	switch n := utf8.RuneCountInString(typed); {
 	case n == 0:
-		return Name{}, invalid("Please type a name.")
+		return Name{}, invalid(FieldName, "Please type a name.")
 	case n > MaxName:
 		return Name{}, errNameLong
 	}
@@ -69,6 +69,6 @@ func (n Name) String() string { return n.typed }
 func (n Name) Folded() string { return n.folded }
 
 var (
-	errNameLong      = invalid("The name is too long: 64 characters at most.")
-	errNameCharacter = invalid("The name has a character that a name cannot have.")
+	errNameLong      = invalid(FieldName, "The name is too long: 64 characters at most.")
+	errNameCharacter = invalid(FieldName, "The name has a character that a name cannot have.")
 )

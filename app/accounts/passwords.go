@@ -31,7 +31,7 @@ func (p passwords) check(typed string, name Name) (string, error) {
 		return "", err
 	}
 	if utf8.RuneCountInString(password) < p.min {
-		return "", invalid(fmt.Sprintf("The password is too short: %d characters at least.", p.min))
+		return "", invalid(FieldPassword, fmt.Sprintf("The password is too short: %d characters at least.", p.min))
 	}
 	// ASVS 6.2.4, 6.2.11, 6.2.12. The password must also be strong enough without
 	// the words of the account's name and of the site's title.
@@ -51,18 +51,18 @@ func (p passwords) check(typed string, name Name) (string, error) {
 // rejected. The error is an *Error of kind Invalid.
 func normalise(typed string) (string, error) {
 	if typed == "" {
-		return "", invalid("Please type a password.")
+		return "", invalid(FieldPassword, "Please type a password.")
 	}
 	// Check the length in bytes first: normalisation is expensive for long input.
 	if len(typed) > maxPasswordTyped {
 		return "", errPasswordLong
 	}
 	if !utf8.ValidString(typed) {
-		return "", invalid("The password is not valid text.")
+		return "", invalid(FieldPassword, "The password is not valid text.")
 	}
 	password, err := precis.OpaqueString.String(typed)
 	if err != nil {
-		return "", invalid("The password has a character that a password cannot have.")
+		return "", invalid(FieldPassword, "The password has a character that a password cannot have.")
 	}
 	if utf8.RuneCountInString(password) > MaxPassword {
 		return "", errPasswordLong
@@ -71,7 +71,7 @@ func normalise(typed string) (string, error) {
 }
 
 var (
-	errPasswordLong      = invalid(fmt.Sprintf("The password is too long: %d characters at most.", MaxPassword))
-	errPasswordGuessable = invalid("The password is too easy to guess. Please take a few words that have nothing to do with each other.")
-	errPasswordContext   = invalid("The password is made of the name or of this site's title. Please take other words.")
+	errPasswordLong      = invalid(FieldPassword, fmt.Sprintf("The password is too long: %d characters at most.", MaxPassword))
+	errPasswordGuessable = invalid(FieldPassword, "The password is too easy to guess. Please take a few words that have nothing to do with each other.")
+	errPasswordContext   = invalid(FieldPassword, "The password is made of the name or of this site's title. Please take other words.")
 )

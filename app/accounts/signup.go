@@ -8,16 +8,13 @@ import (
 )
 
 // SignUp creates an account for a visitor. It returns ErrTaken or an *Error of
-// kind Invalid (name or password), TooMany (for the address network) or Busy.
+// kind Invalid (name or password, or both joined), TooMany (for the address network) or Busy.
 // ErrTaken reveals that a name exists; the limit bounds that to a few names an
 // hour.
 func (a *Accounts) SignUp(ctx context.Context, name, password string, from netip.Addr) (Account, error) {
-	n, err := ParseName(name)
-	if err != nil {
-		return Account{}, err
-	}
+	n, wrongName := ParseName(name)
 	chosen, err := a.checkPassword(ctx, password, n)
-	if err != nil {
+	if err = errors.Join(wrongName, err); err != nil {
 		return Account{}, err
 	}
 	try, err := a.throttle.signUp(from)

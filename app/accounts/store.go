@@ -96,7 +96,7 @@ type Store interface {
 
 // Errors of a Store. All but ErrChanged may be shown to the visitor.
 var (
-	ErrTaken     error = &Error{Kind: Invalid, Message: "This name is taken. Please choose another."}
+	ErrTaken     error = &Error{Kind: Invalid, Field: FieldName, Message: "This name is taken. Please choose another."}
 	ErrNotFound  error = &Error{Kind: NotFound, Message: "There is no such account."}
 	ErrLastAdmin error = &Error{Kind: Invalid, Message: "This is the last administrator. Please make another account an administrator first."}
 	ErrReset     error = &Error{Kind: NotFound, Message: "This link has been used or is too old. Please ask for a new one."}

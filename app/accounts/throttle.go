@@ -114,13 +114,13 @@ func (t *throttle) logIn(folded string, from netip.Addr, known string) (try, err
 	)
 }
 
-// prove begins a re-authentication in a session. It is counted separately from
+// reauthenticate begins a re-authentication in a session. It is counted separately from
 // logins, so that failed logins do not stop the owner from changing the
 // password.
-func (t *throttle) prove(id ID, from netip.Addr) (try, error) {
+func (t *throttle) reauthenticate(id ID, from netip.Addr) (try, error) {
 	return t.begin(
-		count{t.pairs, newKey("prove", id.String(), network(from)), true},
-		count{t.names, newKey("prove", id.String()), true},
+		count{t.pairs, newKey("reauthenticate", id.String(), network(from)), true},
+		count{t.names, newKey("reauthenticate", id.String()), true},
 	)
 }
 

@@ -64,7 +64,7 @@ func keyOf(id string) sessions.Key { return sessions.KeyOf(id) }
 
 // begin begins a session of the account.
 func begin(db *DB, k sessions.Key, a accounts.Account, at time.Time) error {
-	s := sessions.Session{Account: sessions.Account(a.ID), PasswordVersion: a.PasswordVersion, Began: at, Seen: at, Proved: at}
+	s := sessions.Session{Account: sessions.Account(a.ID), PasswordVersion: a.PasswordVersion, Began: at, Seen: at, Reauthenticated: at}
 	return db.Sessions().Begin(context.Background(), k, sessions.Key{}, s, []byte(a.Name.String()))
 }
 

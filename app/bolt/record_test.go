@@ -79,7 +79,7 @@ func FuzzSessionRecord(f *testing.F) {
 				PasswordVersion: uint64(at),
 				Began:           time.UnixMilli(at).UTC(),
 				Seen:            time.UnixMilli(at + 1).UTC(),
-				Proved:          time.UnixMilli(at + 3).UTC(),
+				Reauthenticated: time.UnixMilli(at + 3).UTC(),
 				Agent:           string(key[:min(len(key), 1<<16-1)]),
 				Address:         "::1",
 			},

@@ -31,6 +31,10 @@ func (s registrationStore) Get(ctx context.Context, id registrations.ID) (r regi
 	return r, err
 }
 
+func (s registrationStore) Update(ctx context.Context, r registrations.Registration) error {
+	return s.db.kv.Update(ctx, func(tx *kv.Tx) error { return registrationTable.Update(tx, r) })
+}
+
 func (s registrationStore) ListByOwner(ctx context.Context, owner accounts.ID, after string, limit int) (page []registrations.Registration, next string, err error) {
 	err = s.db.kv.View(ctx, func(tx *kv.Tx) error {
 		page, next, err = registrationTable.ListByOwner(tx, kv.ID(owner), after, limit)

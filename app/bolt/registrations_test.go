@@ -67,7 +67,7 @@ func hasOldRegistrations(t *testing.T, db *DB, made time.Time, ann, bob, carol a
 		var got []string
 		for _, r := range list {
 			got = append(got, r.Sport)
-			if again, err := db.Registrations().Get(t.Context(), r.ID); err != nil || again != r || r.Owner != owner || r.At.Before(made.Add(-time.Minute)) {
+			if again, err := db.Registrations().Get(t.Context(), r.ID); err != nil || again != r || r.Owner != owner || r.Note != "" || r.At.Before(made.Add(-time.Minute)) {
 				t.Errorf("%+v, by its id %+v, %v", r, again, err)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 //
 //	16 bytes  account id, zero if anonymous
 //	 8 bytes  PasswordVersion of the account at login
-//	 8 bytes  began, 8 bytes seen, 8 bytes expires, 8 bytes proved: milliseconds
+//	 8 bytes  began, 8 bytes seen, 8 bytes expires, 8 bytes re-authenticated: milliseconds
 //	          since 1970
 //	          agent, address
 //	the rest  data, as encoded by Fiber's session middleware
@@ -35,7 +35,7 @@ func encodeSession(key []byte, r sessionRecord) []byte {
 	b := make([]byte, kv.SealSize, kv.SealSize+sessionHeaderSize+4+len(r.Agent)+len(r.Address)+len(r.data))
 	b = append(b, r.Account[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.PasswordVersion)
-	for _, t := range [...]time.Time{r.Began, r.Seen, r.expires, r.Proved} {
+	for _, t := range [...]time.Time{r.Began, r.Seen, r.expires, r.Reauthenticated} {
 		b = binary.BigEndian.AppendUint64(b, uint64(t.UnixMilli()))
 	}
 	b = appendText(appendText(b, r.Agent), r.Address)
@@ -56,7 +56,7 @@ func decodeSessionHeader(key, record []byte, s *sessions.Session) (expires time.
 	s.PasswordVersion = binary.BigEndian.Uint64(content[16:])
 	s.Began = fromMilliseconds(content[24:])
 	s.Seen = fromMilliseconds(content[32:])
-	s.Proved = fromMilliseconds(content[48:])
+	s.Reauthenticated = fromMilliseconds(content[48:])
 	return fromMilliseconds(content[40:]), content[sessionHeaderSize:], nil
 }
 

@@ -152,13 +152,13 @@ func (ss sessionStore) Change(ctx context.Context, k sessions.Key, data []byte) 
 	})
 }
 
-func (ss sessionStore) Rotate(ctx context.Context, k, replaces sessions.Key, proved time.Time) error {
+func (ss sessionStore) Rotate(ctx context.Context, k, replaces sessions.Key, at time.Time) error {
 	return ss.add(ctx, func(tx *kv.Tx) error {
 		r, err := ss.read(tx, replaces[:])
 		if err != nil {
 			return err
 		}
-		r.Seen, r.Proved = proved, proved
+		r.Seen, r.Reauthenticated = at, at
 		r.expires = ss.limits.End(r.Began, r.Seen)
 		record := encodeSession(k[:], r) // before dropSession: the data shares the record's memory
 		if err := dropSession(tx, replaces[:]); err != nil {

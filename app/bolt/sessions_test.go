@@ -89,7 +89,7 @@ func TestEndedSessionsLeaveTheFile(t *testing.T) {
 			noError(t, end(db.Accounts(), ann))
 			hasSessions(t, db, what, 2, 1)
 			if err := begin(db, keyOf("late"), ann, now); !errors.Is(err, sessions.ErrEnded) {
-				t.Errorf("%s: a login that was proved before: %v", what, err)
+				t.Errorf("%s: a login that was authenticated before: %v", what, err)
 			}
 			hasSessions(t, db, what+", after a late login", 2, 1)
 			noError(t, db.Close())

@@ -143,7 +143,7 @@ func fillSessions(b *testing.B, db *DB, n int) {
 		owners[i] = uint64(owner)<<32 | uint64(i)
 		r := sessionRecord{
 			Session: sessions.Session{
-				Account: sessions.Account(id(owner)), PasswordVersion: 1, Began: at, Seen: at, Proved: at,
+				Account: sessions.Account(id(owner)), PasswordVersion: 1, Began: at, Seen: at, Reauthenticated: at,
 				Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.17",
 			},
 			expires: at.Add(24 * time.Hour),

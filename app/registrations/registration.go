@@ -1,13 +1,17 @@
-// Package registrations holds what belongs to somebody: an account's answer "I
-// play this sport". It is the example to replace with things of your own; the
-// rules about who may do what with them are worth keeping. It knows neither the
-// web nor the disk.
+// Package registrations holds the example of a resource: an account's answer "I
+// play this sport". Replace it with one of your own. It knows neither the web nor
+// the disk.
 package registrations
 
 import (
+	"errors"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"latchkey/app/accounts"
+	"latchkey/app/internal/store"
+	"latchkey/app/internal/text"
 )
 
 // Registration says that an account plays a sport. Its owner never changes.
@@ -15,23 +19,58 @@ type Registration struct {
 	ID    ID
 	Owner accounts.ID
 	Sport string
+	Note  string    // free text of many lines, may be empty
 	At    time.Time // UTC
 }
 
-// ID tells registrations apart for ever. It is made and written as an account's
-// is, and is of another type so that neither passes for the other. It is no
-// secret, and knowing it permits nothing.
+// MaxNote is the longest note, in code points.
+const MaxNote = 280
+
+// New returns a registration of an account, without sport and note.
+func New(owner accounts.ID) Registration {
+	return Registration{ID: ID(accounts.NewID()), Owner: owner, At: time.Now().UTC().Truncate(time.Microsecond)}
+}
+
+// Set takes what somebody typed, or returns ErrSport, ErrNote or both joined.
+func (r *Registration) Set(sport, note string) error {
+	var wrong error
+	if sport != r.Sport && !slices.Contains(Sports(), sport) || sport == "" {
+		wrong = ErrSport // by a list of what is right (OWASP ASVS 2.2.1)
+	}
+	if note = text.Lines(note); utf8.RuneCountInString(note) > MaxNote {
+		wrong = errors.Join(wrong, ErrNote)
+	}
+	if wrong == nil {
+		r.Sport, r.Note = sport, note
+	}
+	return wrong
+}
+
+// Sports returns what one may register for, in the order in which it is shown. A
+// sport that is taken off stays with those who registered for it.
+func Sports() []string {
+	return []string{"Badminton", "Basketball", "Climbing", "Football", "Swimming", "Table tennis", "Volleyball"}
+}
+
+// Open returns the sports for which there is no registration in list.
+func Open(list []Registration) []string {
+	return slices.DeleteFunc(Sports(), func(sport string) bool {
+		return slices.ContainsFunc(list, func(r Registration) bool { return r.Sport == sport })
+	})
+}
+
+// ID tells registrations apart for ever. It is no secret, and knowing it permits
+// nothing.
 type ID accounts.ID
 
-// String returns the id as 32 hexadecimal digits, lower case.
 func (id ID) String() string { return accounts.ID(id).String() }
 
-// ParseID reads what String wrote. Anything else is the id of nothing, so the
-// error is ErrNotFound.
+// ParseID reads what String wrote. Anything else is the id of nothing, so the error
+// is store.ErrNotFound.
 func ParseID(s string) (ID, error) {
 	id, err := accounts.ParseID(s)
 	if err != nil {
-		return ID{}, ErrNotFound
+		return ID{}, store.ErrNotFound
 	}
 	return ID(id), nil
 }

@@ -131,14 +131,14 @@ func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecon
 func (s *Sessions) Key(c *fiber.Ctx) Key { return KeyOf(s.id(c)) }
 
 // Here reports whether a list called the visitor's session so: now, or before
-// Prove gave it another id in this request.
+// Reauthenticate gave it another id in this request.
 func (s *Sessions) Here(c *fiber.Ctx, key Key) bool {
 	given, ok := c.Locals(given{}).(given)
 	return key == s.Key(c) || ok && key == given.before
 }
 
-// Begin logs the visitor in to the account, which was proved with the password of
-// that version. The session always gets a new id, and the one that the browser
+// Begin logs the visitor in to the account, which was authenticated with the password
+// of that version. The session always gets a new id, and the one that the browser
 // had before is removed in the same write, so that an id which somebody planted or
 // watched leads nowhere (OWASP ASVS 7.2.4). None of its data passes into the new
 // one. When Begin returns nil the session is on disk; otherwise nothing has changed.
@@ -154,7 +154,7 @@ func (s *Sessions) Begin(c *fiber.Ctx, account Account, version uint64) error {
 		PasswordVersion: version,
 		Began:           now,
 		Seen:            now,
-		Proved:          now,
+		Reauthenticated: now,
 		Agent:           Agent(c),
 		Address:         s.Address(c),
 	}, s.noData)
@@ -193,14 +193,13 @@ func Agent(c *fiber.Ctx) string {
 	return text.Clean(string(c.Request().Header.UserAgent()), longestAgent)
 }
 
-// Prove notes that the visitor has just proved that they are the account, or
-// returns ErrEnded. The session gets another id, for its powers have grown
+// Reauthenticate notes that the visitor has just re-authenticated, or returns ErrEnded. The session gets another id, for its powers have grown
 // (OWASP ASVS 7.2.4, 7.5.1); the rest of the request goes on under the new one.
-func (s *Sessions) Prove(c *fiber.Ctx) error {
+func (s *Sessions) Reauthenticate(c *fiber.Ctx) error {
 	now := storedTime(s.now())
 	id := NewID(now)
 	if err := s.store.Rotate(c.UserContext(), KeyOf(id), s.Key(c), now); err != nil {
-		return fmt.Errorf("prove session: %w", err)
+		return fmt.Errorf("re-authenticate session: %w", err)
 	}
 	c.Locals(given{}, given{before: s.Key(c), cookie: s.lasting(id)})
 	c.Request().Header.SetCookie(s.cookie.Name, id)
@@ -208,14 +207,14 @@ func (s *Sessions) Prove(c *fiber.Ctx) error {
 	return nil
 }
 
-// given is the cookie that Prove has put into an answer, kept with the request.
+// given is the cookie that Reauthenticate has put into an answer, kept with the request.
 type given struct {
 	before Key // what the session was called
 	cookie fiber.Cookie
 }
 
-// Give puts the cookie of Prove into an answer that was begun anew, if there was a
-// Prove: the old id is dead, and without it the visitor would be logged out and
+// Give puts the cookie of Reauthenticate into an answer that was begun anew, if it was
+// called: the old id is dead, and without it the visitor would be logged out and
 // the session be nobody's.
 func (s *Sessions) Give(c *fiber.Ctx) {
 	if given, ok := c.Locals(given{}).(given); ok {

@@ -47,7 +47,7 @@ func (k kept) begin(t *testing.T, data []byte) string {
 	t.Helper()
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	id := sessions.NewID(now)
-	s := sessions.Session{Account: sessions.Account(k.ann.ID), PasswordVersion: 1, Began: now, Seen: now, Proved: now}
+	s := sessions.Session{Account: sessions.Account(k.ann.ID), PasswordVersion: 1, Began: now, Seen: now, Reauthenticated: now}
 	if err := k.Begin(t.Context(), sessions.KeyOf(id), sessions.Key{}, s, data); err != nil {
 		t.Fatal(err)
 	}

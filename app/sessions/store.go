@@ -25,10 +25,10 @@ type Session struct {
 	Account         Account   // zero while nobody is logged in
 	Name            string    // of the account, as typed
 	Admin           bool      // whether the account is an administrator now
-	PasswordVersion uint64    // of the password that proved the account, see accounts.Store
+	PasswordVersion uint64    // of the password that the account logged in with, see accounts.Store
 	Began           time.Time // when the visitor logged in; the absolute limit counts from here
 	Seen            time.Time // the last activity, a minute old at most; the idle limit counts from here
-	Proved          time.Time // when the visitor last proved that they are the account
+	Reauthenticated time.Time // when the visitor last typed the password
 
 	// The rest is filled by List alone.
 	Key     Key    // what the session is called where its id must not be known
@@ -100,7 +100,7 @@ type Store interface {
 	// Begin keeps a new session and removes the one it replaces, both or neither.
 	// replaces may be the zero Key, or that of no session. Begin looks at the
 	// account in the same transaction and returns ErrEnded if the session would
-	// have ended already: the account may have changed since it was proved.
+	// have ended already: the account may have changed since it was authenticated.
 	Begin(ctx context.Context, k, replaces Key, s Session, data []byte) error
 	// Change replaces the data of a session, or returns ErrEnded: a request
 	// that saves after a logout must not bring the session back.
@@ -110,9 +110,9 @@ type Store interface {
 	// session that has ended is not written again.
 	Renew(ctx context.Context, k Key, seen time.Time)
 	// Rotate moves a session, with its data, to another key, and notes when the
-	// visitor proved themselves; or returns ErrEnded. Its limits stay those of its
+	// visitor re-authenticated; or returns ErrEnded. Its limits stay those of its
 	// beginning. The old key is an alias of the new one for AliasFor.
-	Rotate(ctx context.Context, k, replaces Key, proved time.Time) error
+	Rotate(ctx context.Context, k, replaces Key, at time.Time) error
 	// End ends a session, also by an alias: a logout may have been on its way when
 	// the session was rotated. That there is none is no error.
 	End(ctx context.Context, k Key) error

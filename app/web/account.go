@@ -2,12 +2,26 @@ package web
 
 import (
 	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/accounts"
 )
+
+type passwordForm struct {
+	refused
+	Old secret `form:"old" error:"current password"`
+	New secret `form:"new" error:"password"`
+}
+
+type deleteForm struct {
+	refused
+	Password secret `form:"password" error:"current password"`
+}
 
 type accountPage struct {
 	Page
-	Minimum  int    // characters of a password
-	Form     string // which form was refused: "password" or "delete"
+	Change   passwordForm
+	Delete   deleteForm
+	Minimum  int // characters of a password
 	Sessions []sessionRow
 	More     int // sessions that are not in the list
 	Events   []eventRow
@@ -16,29 +30,15 @@ type accountPage struct {
 // account shows what an account can change about itself, where it is logged in,
 // and what has happened to it.
 func (s *Site) account(c *fiber.Ctx, v Visitor) error {
-	p, err := s.accountPage(c, v, "")
-	if err != nil {
-		return err
-	}
-	return c.Render("account", p)
+	return s.showAccount(c, v, passwordForm{}, deleteForm{})
 }
 
-func (s *Site) accountPage(c *fiber.Ctx, v Visitor, refused string) (p accountPage, err error) {
-	p = accountPage{Page: s.page(c, v, "Account"), Minimum: s.settings.PasswordMin, Form: refused}
+func (s *Site) showAccount(c *fiber.Ctx, v Visitor, change passwordForm, del deleteForm) (err error) {
+	p := accountPage{Page: s.page(c, v, "Account"), Change: change, Delete: del, Minimum: s.settings.PasswordMin}
 	if p.Sessions, p.More, err = s.sessionRows(c, v.ID); err != nil {
-		return p, err
-	}
-	p.Events, err = s.eventRows(c, v.ID)
-	return p, err
-}
-
-// refuseAccount brings the page back with the form that was refused.
-func (s *Site) refuseAccount(c *fiber.Ctx, v Visitor, refused string, refusal error) error {
-	p, err := s.accountPage(c, v, refused)
-	if err != nil {
 		return err
 	}
-	if err := setRefusal(c, &p.Page, refusal); err != nil {
+	if p.Events, err = s.eventRows(c, v.ID); err != nil {
 		return err
 	}
 	return c.Render("account", p)
@@ -47,41 +47,46 @@ func (s *Site) refuseAccount(c *fiber.Ctx, v Visitor, refused string, refusal er
 // changePassword takes the old and the new password. Every session of the
 // account ends in the same write; this browser gets a new one.
 func (s *Site) changePassword(c *fiber.Ctx, v Visitor) error {
-	values, err := form(c, "old", "new")
-	if err != nil {
-		return err
+	form, err := decode[passwordForm](c)
+	var account accounts.Account
+	if err == nil {
+		account, err = s.accounts.ChangePassword(c.UserContext(), v.ID, form.Old.value, form.New.value, s.address(c))
+		s.event(c, "password change", account, v.Name, err)
 	}
-	account, err := s.accounts.ChangePassword(c.UserContext(), v.ID, values[0], values[1], s.address(c))
-	s.event(c, "password change", account, v.Name, err)
 	if err != nil {
-		return s.refuseAccount(c, v, "password", err)
+		if err := setRefusal(c, &form, err); err != nil {
+			return err
+		}
+		return s.showAccount(c, v, form, deleteForm{})
 	}
 	if err := s.beginAfter(c, account, "Your password is changed."); err != nil {
 		return err
 	}
-	s.flash(c, "password")
+	s.flash(c, flashPassword)
 	return seeOther(c, "/account")
 }
 
 // deleteAccount removes the account and everything that belongs to it.
 func (s *Site) deleteAccount(c *fiber.Ctx, v Visitor) error {
-	values, err := form(c, "password")
-	if err != nil {
-		return err
+	form, err := decode[deleteForm](c)
+	if err == nil {
+		var account accounts.Account
+		if account, err = s.accounts.Get(c.UserContext(), v.ID); err != nil {
+			return err
+		}
+		err = s.accounts.Delete(c.UserContext(), v.ID, form.Password.value, s.address(c))
+		s.event(c, "deletion", account, v.Name, err)
 	}
-	account, err := s.accounts.Get(c.UserContext(), v.ID)
 	if err != nil {
-		return err
-	}
-	err = s.accounts.Delete(c.UserContext(), v.ID, values[0], s.address(c))
-	s.event(c, "deletion", account, v.Name, err)
-	if err != nil {
-		return s.refuseAccount(c, v, "delete", err)
+		if err := setRefusal(c, &form, err); err != nil {
+			return err
+		}
+		return s.showAccount(c, v, passwordForm{}, form)
 	}
 	if err := s.sessions.End(c); err != nil {
 		return err
 	}
 	c.Set("Clear-Site-Data", `"cache"`)
-	s.flash(c, "deleted")
+	s.flash(c, flashDeleted)
 	return seeOther(c, "/")
 }

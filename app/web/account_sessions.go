@@ -86,7 +86,7 @@ func (s *Site) endSession(c *fiber.Ctx, v Visitor) error {
 	if here {
 		return seeOther(c, "/")
 	}
-	s.flash(c, "session")
+	s.flash(c, flashSession)
 	return seeOther(c, "/account")
 }
 
@@ -97,6 +97,6 @@ func (s *Site) endOthers(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	s.flash(c, "others")
+	s.flash(c, flashOthers)
 	return seeOther(c, "/account")
 }

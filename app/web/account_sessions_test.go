@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// After a proof the old id is dead, so whatever comes of the request, the answer
+// After re-authentication the old id is dead, so whatever comes of the request, the answer
 // brings the new one.
 //
 // ASVS 7.2.4, 7.5.1
-func TestProofSurvivesARefusal(t *testing.T) {
+func TestReauthenticationSurvivesARefusal(t *testing.T) {
 	w := newWorld(t)
 	w.logIn("owner")
 	gone := w.sessionKey("owner")
@@ -24,12 +24,12 @@ func TestProofSurvivesARefusal(t *testing.T) {
 	}{
 		{"owner", "/account/sessions/" + gone + "/end", nil, 404},
 		{"owner", "/account/sessions/x/end", nil, 404},
-		{"owner", "/prove", url.Values{"next": {"/a", "/b"}}, 400},
+		{"owner", "/reauthenticate", url.Values{"next": {"/a", "/b"}}, 400},
 		{"administrator", "/admin/accounts/" + strings.Repeat("0", 32) + "/disable", nil, 404},
 	} {
 		w.logInAt(test.visitor, time.Now().Add(stale))
 		old := w.cookies[test.visitor]
-		got := w.post(test.visitor, test.path, url.Values{"proof": {password}}.Encode()+"&"+test.form.Encode())
+		got := w.post(test.visitor, test.path, url.Values{"reauthenticate": {password}}.Encode()+"&"+test.form.Encode())
 		if got.status != test.status || got.cookie == "" || got.cookie == old {
 			t.Errorf("%s: %s, cookie %q", test.path, got, got.cookie)
 		}
@@ -40,23 +40,23 @@ func TestProofSurvivesARefusal(t *testing.T) {
 		if again := w.get(test.visitor, "/account"); again.status != 200 {
 			t.Errorf("%s: the new id: %s", test.path, again)
 		}
-		// A refused proof moves nothing.
+		// A refused re-authentication moves nothing.
 		w.logInAt(test.visitor, time.Now().Add(stale))
-		if got := w.post(test.visitor, test.path, "proof=wrong"); got.cookie != "" || w.get(test.visitor, "/account").status != 200 {
-			t.Errorf("%s: a refused proof: %s, cookie %q", test.path, got, got.cookie)
+		if got := w.post(test.visitor, test.path, "reauthenticate=wrong"); got.cookie != "" || w.get(test.visitor, "/account").status != 200 {
+			t.Errorf("%s: a refused re-authentication: %s, cookie %q", test.path, got, got.cookie)
 		}
 	}
 }
 
-// Ending this very session still ends it when the proof before gave it another id.
+// Ending this very session still ends it when the re-authentication before gave it another id.
 //
 // ASVS 7.5.1, 7.5.2
-func TestThisSessionEndsAfterAProof(t *testing.T) {
+func TestThisSessionEndsAfterReauthentication(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.db.Sessions().EndAll(t.Context(), [16]byte(w.ids["owner"])))
 	w.logInAt("owner", time.Now().Add(stale))
 	path := "/account/sessions/" + w.sessionKey("owner") + "/end"
-	got := w.post("owner", path, url.Values{"proof": {password}}.Encode())
+	got := w.post("owner", path, url.Values{"reauthenticate": {password}}.Encode())
 	if got.String() != "303 /" {
 		t.Errorf("%s", got)
 	}
@@ -80,7 +80,7 @@ func TestThisSessionIsListed(t *testing.T) {
 			page := w.get("owner", "/account").body
 			w.cookies["owner"] = cookie
 			rows := strings.Count(page, "/end\"><button")
-			if more := n + 1 - rows; strings.Count(page, "data-here") != 1 || strings.Contains(page, "data-more") != (more > 0) || more > 0 && !strings.Contains(page, fmt.Sprintf(`data-more="%d"`, more)) {
+			if more := n + 1 - rows; strings.Count(page, "this one") != 1 || strings.Contains(page, "that began before these") != (more > 0) || more > 0 && !strings.Contains(page, fmt.Sprintf("And %d that", more)) {
 				t.Errorf("%d sessions, %d rows:\n%s", n+1, rows, page)
 			}
 			if rows > sessionsShown+1 {

@@ -32,7 +32,7 @@ func TestDisabledAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		s.mustBe(id, "")
+		s.loggedInAs(id, "")
 		for _, path := range []string{"/account/password", "/account/delete"} {
 			form := url.Values{"old": {password}, "new": {"nine loud horns under bridge"}, "password": {password}}.Encode()
 			if got := s.send(request{to: "POST " + path, form: form, id: id}); got.status != 401 || got.id != "" {
@@ -40,10 +40,10 @@ func TestDisabledAccount(t *testing.T) {
 			}
 		}
 	}
-	s.mustBe(bob, "Bob")
+	s.loggedInAs(bob, "Bob")
 
-	disabled := s.send(request{to: "POST /login", form: proof("Ann")})
-	for what, form := range map[string]string{"unknown": proof("Cid"), "wrong": url.Values{"name": {"Bob"}, "password": {"wrong"}}.Encode()} {
+	disabled := s.send(request{to: "POST /login", form: credentials("Ann")})
+	for what, form := range map[string]string{"unknown": credentials("Cid"), "wrong": url.Values{"name": {"Bob"}, "password": {"wrong"}}.Encode()} {
 		got := s.send(request{to: "POST /login", form: form})
 		for _, name := range []string{"Cid", "Bob"} {
 			got.body = strings.Replace(got.body, `value="`+name+`"`, `value="Ann"`, 1)
@@ -62,17 +62,17 @@ func TestDisabledAccount(t *testing.T) {
 	if err := s.accounts.SetDisabled(t.Context(), ann.ID, false); err != nil {
 		t.Fatal(err)
 	}
-	s.mustBe(ids[0], "")
-	s.mustBe(s.login("Ann"), "Ann")
+	s.loggedInAs(ids[0], "")
+	s.loggedInAs(s.login("Ann"), "Ann")
 }
 
-// An account that changes between the proof and the session is no login, and no
+// An account that changes between the check and the session is no login, and no
 // fault of ours in the log. ASVS 15.4.2, 16.3.1
 func TestAccountThatEndsDuringALogin(t *testing.T) {
 	s := newTestSite(t)
 	s.signUp("Ann")
 	s.store.fail(sessions.ErrEnded)
-	got := s.send(request{to: "POST /login", form: proof("Ann")})
+	got := s.send(request{to: "POST /login", form: credentials("Ann")})
 	s.store.repair()
 	if got.status != 401 || got.id != "" || len(got.header.Values("Set-Cookie")) > 0 {
 		t.Errorf("%d, %v", got.status, got.header)
@@ -103,7 +103,7 @@ func TestFaultAfterAPasswordChange(t *testing.T) {
 	if now := s.account("Ann"); now.PasswordChanged.Equal(ann.PasswordChanged) {
 		t.Error("the password is the old one")
 	}
-	s.mustBe(id, "")
+	s.loggedInAs(id, "")
 }
 
 // The flash shows a sentence of ours, once, whatever the cookie holds.

@@ -9,11 +9,12 @@ import (
 
 type adminAccountPage struct {
 	Page
-	Account       adminRow
-	Sessions      []sessionRow
-	More          int // sessions that are not in the list
-	Actions       []action
-	Registrations []registrations.Registration
+	Account           adminRow
+	Sessions          []sessionRow
+	More              int // sessions that are not in the list
+	Actions           []action
+	Registrations     []registrations.Registration
+	NextRegistrations string // the cursor of the next page, or empty
 }
 
 // adminAccount returns the address of an account in the back office.
@@ -26,7 +27,7 @@ func (s *Site) adminAccount(c *fiber.Ctx, v Visitor) error {
 		return err
 	}
 	p := adminAccountPage{Page: s.page(c, v, a.Name.String()), Account: newAdminRow(a)}
-	p.Registrations, err = s.registrations.ListOf(c.UserContext(), a.ID)
+	p.Registrations, p.NextRegistrations, err = s.registrations.ListByOwner(c.UserContext(), a.ID, query(c, "after"), registrationsPerPage)
 	if err == nil {
 		p.Sessions, p.More, err = s.sessionRows(c, a.ID)
 	}

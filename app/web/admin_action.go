@@ -14,10 +14,12 @@ import (
 // action is something that an administrator does to an account, after a page
 // that asks whether they mean it.
 type action struct {
-	Name   string // in the address, in the log, and of the flash
+	Name   string // in the address and in the log
 	Title  string // of the button and of the page that asks
+	asks   string // the question
 	says   string // what it will do
-	Danger bool   // it cannot be undone
+	done   flash
+	Danger bool // it cannot be undone
 	fits   func(accounts.Account) bool
 	do     func(context.Context, accounts.ID) error // nil for a reset, see adminReset
 	told   string                                   // the event that the owner of the account reads of, or empty
@@ -27,31 +29,31 @@ type action struct {
 // leave no administrator, in the transaction that would do it.
 func (s *Site) actions() []action {
 	return []action{
-		{"end-sessions", "Log out everywhere", "All sessions of the account end at once. It can log in again.", false,
+		{"end-sessions", "Log out everywhere", "Log this account out everywhere?", "All its sessions end at once. It can log in again.", flashLoggedOut, false,
 			func(accounts.Account) bool { return true },
 			func(ctx context.Context, id accounts.ID) error { return s.sessions.EndAll(ctx, sessions.Account(id)) },
 			accounts.EventSessionsEnded},
-		{"reset", "Reset password", "You get a link for the owner of the account to choose a new password with. The old password works until then.", false,
+		{"reset", "Reset password", "Make a link for a new password?", "You get a link for the owner of the account to choose a new password with. The old password works until then.", "", false,
 			func(a accounts.Account) bool { return !a.Disabled },
 			nil,
 			accounts.EventResetLink},
-		{"make-admin", "Make administrator", "The account may use the back office from its next click on, and do there what you can do.", false,
+		{"make-admin", "Make administrator", "Make this account an administrator?", "It may use the back office from its next click on, and do there what you can do.", flashMadeAdmin, false,
 			func(a accounts.Account) bool { return !a.Admin },
 			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetAdmin(ctx, id, true) },
 			""},
-		{"unmake-admin", "Unmake administrator", "The account can no longer use the back office from its next click on.", false,
+		{"unmake-admin", "Unmake administrator", "Make this account no administrator any more?", "It can no longer use the back office from its next click on.", flashUnmadeAdmin, false,
 			func(a accounts.Account) bool { return a.Admin },
 			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetAdmin(ctx, id, false) },
 			""},
-		{"disable", "Disable", "All sessions of the account end at once, and it cannot log in until it is enabled again. What belongs to it stays.", false,
+		{"disable", "Disable", "Disable this account?", "All its sessions end at once, and it cannot log in until it is enabled again. What belongs to it stays.", flashDisabled, false,
 			func(a accounts.Account) bool { return !a.Disabled },
 			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetDisabled(ctx, id, true) },
 			accounts.EventDisabled},
-		{"enable", "Enable", "The account can log in again.", false,
+		{"enable", "Enable", "Enable this account again?", "It can log in again.", flashEnabled, false,
 			func(a accounts.Account) bool { return a.Disabled },
 			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetDisabled(ctx, id, false) },
 			""},
-		{"remove", "Remove", "The account and everything that belongs to it is removed at once, for good.", true,
+		{"remove", "Remove", "Remove this account?", "The account and everything that belongs to it is removed at once, for good.", flashRemoved, true,
 			func(accounts.Account) bool { return true },
 			s.accounts.Remove,
 			""},
@@ -62,12 +64,18 @@ func (s *Site) actions() []action {
 // it.
 type confirmPage struct {
 	Page
-	Name   string // of the account
-	Says   string // what will be done
-	Post   string // where the form goes
-	Back   string // where to go without doing it
-	Danger bool
+	noFields
+	Question string
+	Name     string // of the account
+	Says     string // what will be done
+	Button   string
+	Post     string // where the form goes
+	Back     string // where to go without doing it
+	Danger   bool
 }
+
+// noFields is the form of a confirmPage.
+type noFields struct{ refused }
 
 // adminConfirm asks before an action. It changes nothing.
 func (s *Site) adminConfirm(c *fiber.Ctx, v Visitor) error {
@@ -75,18 +83,21 @@ func (s *Site) adminConfirm(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	return c.Render("confirm", s.confirmPage(c, v, a, act))
+	return c.Render("confirm", s.confirmPage(c, v, a, act, noFields{}))
 }
 
-func (s *Site) confirmPage(c *fiber.Ctx, v Visitor, a accounts.Account, act action) confirmPage {
+func (s *Site) confirmPage(c *fiber.Ctx, v Visitor, a accounts.Account, act action, form noFields) confirmPage {
 	back := adminAccount(a.ID)
 	return confirmPage{
-		Page:   s.page(c, v, act.Title),
-		Name:   a.Name.String(),
-		Says:   act.says,
-		Post:   back + "/" + act.Name,
-		Back:   back,
-		Danger: act.Danger,
+		Page:     s.page(c, v, act.Title),
+		noFields: form,
+		Question: act.asks,
+		Name:     a.Name.String(),
+		Says:     act.says,
+		Button:   act.Title,
+		Post:     back + "/" + act.Name,
+		Back:     back,
+		Danger:   act.Danger,
 	}
 }
 
@@ -111,6 +122,9 @@ func (s *Site) adminAct(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
+	if _, err := decode[noFields](c); err != nil {
+		return err
+	}
 	if act.do == nil {
 		return s.adminReset(c, v, a, act)
 	}
@@ -119,7 +133,7 @@ func (s *Site) adminAct(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return s.refuseAction(c, v, a, act, err)
 	}
-	s.flash(c, act.Name)
+	s.flash(c, act.done)
 	switch {
 	case a.ID == v.ID && act.Name != "make-admin":
 		return seeOther(c, "/") // the back office may be closed to them now
@@ -131,11 +145,11 @@ func (s *Site) adminAct(c *fiber.Ctx, v Visitor) error {
 
 // refuseAction brings the page back that asked, with the reason.
 func (s *Site) refuseAction(c *fiber.Ctx, v Visitor, a accounts.Account, act action, err error) error {
-	p := s.confirmPage(c, v, a, act)
-	if err := setRefusal(c, &p.Page, err); err != nil {
+	var form noFields
+	if err := setRefusal(c, &form, err); err != nil {
 		return err
 	}
-	return c.Render("confirm", p)
+	return c.Render("confirm", s.confirmPage(c, v, a, act, form))
 }
 
 // adminEvent writes the line for an action, under the administrator's name, and

@@ -9,7 +9,7 @@ import (
 
 // cookies are those beside the session's own.
 type cookies struct {
-	known cookie // proof that this browser has logged in as a name before
+	known cookie // shows that this browser has logged in as a name before
 	flash cookie // which sentence the next page shows
 }
 

@@ -29,7 +29,7 @@ func TestLog(t *testing.T) {
 	}{
 		{request{to: "GET /?password=canary", id: id}, 200, "/"},
 		{request{to: "GET /login?next=/canary", id: id}, 303, "/login"},
-		{request{to: "POST /login?canary", form: proof("Ann")}, 303, "/login"},
+		{request{to: "POST /login?canary", form: credentials("Ann")}, 303, "/login"},
 		{request{to: "POST /login", form: "name=canary&password=canary"}, 401, "/login"},
 		{request{to: "POST /signup", form: "name=canary&password=canary"}, 422, "/signup"},
 		{request{to: "POST /account/password", form: "old=canary&new=canary", id: id}, 422, "/account/password"},
@@ -50,7 +50,7 @@ func TestLog(t *testing.T) {
 			t.Errorf("%s: not one line: %q", test.to, text)
 			continue
 		}
-		if l := lines[0]; l.Status != test.status || got.status != test.status || l.IP != "127.0.0.1" || (l.ID != "") != strings.Contains(got.body, "data-error") || test.path != "" && l.Path != test.path {
+		if l := lines[0]; l.Status != test.status || got.status != test.status || l.IP != "127.0.0.1" || (l.ID != "") != strings.Contains(got.body, "tell us this id") || test.path != "" && l.Path != test.path {
 			t.Errorf("%s: %+v", test.to, l)
 		}
 		for _, r := range text {

@@ -85,7 +85,8 @@ var eventWords = map[string]string{
 	"sign-up":              "Sign-up",
 	"login":                "Login",
 	"logout":               "Logout",
-	"proof":                "Proof with the password",
+	"re-authentication":    "Password check",
+	"proof":                "Password check", // what older versions kept
 	"password change":      "Password change",
 	"password reset":       "New password by a link",
 	"session ended":        "One browser logged out",

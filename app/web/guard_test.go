@@ -52,21 +52,21 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 		{"Origin": "http://" + s.addr, "Sec-Fetch-Site": "cross-site"},
 	} {
 		for _, r := range []request{
-			{to: "POST /logout"}, {to: "POST /login", form: proof("Eve")}, {to: "POST /signup", form: proof("Mallory")},
-			{to: "POST /account/password", form: "old=" + url.QueryEscape(password) + "&new=nine+loud+horns+under+bridge"}, {to: "POST /account/delete", form: proof("Ann")},
+			{to: "POST /logout"}, {to: "POST /login", form: credentials("Eve")}, {to: "POST /signup", form: credentials("Mallory")},
+			{to: "POST /account/password", form: "old=" + url.QueryEscape(password) + "&new=nine+loud+horns+under+bridge"}, {to: "POST /account/delete", form: credentials("Ann")},
 		} {
 			r.id, r.header = id, header
 			got := s.send(r)
 			if got.status != 403 || got.id != "" || len(got.header.Values("Set-Cookie")) > 0 || got.header.Get("Clear-Site-Data") != "" {
 				t.Errorf("%s with %v: %d, %v", r.to, header, got.status, got.header)
 			}
-			s.mustBe(id, "Ann")
+			s.loggedInAs(id, "Ann")
 		}
 	}
 	if got := s.send(request{to: "GET /logout", id: id, header: map[string]string{"Sec-Fetch-Site": "cross-site"}}); got.status != 200 {
 		t.Errorf("%d", got.status)
 	}
-	s.mustBe(id, "Ann")
+	s.loggedInAs(id, "Ann")
 }
 
 // With --dev a name logs in, so a stranger's page whose name points here must

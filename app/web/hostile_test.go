@@ -112,10 +112,10 @@ func TestHostileAgentsLogIn(t *testing.T) {
 		if got.StatusCode() != 303 || cookie == "" {
 			t.Fatalf("%.40q: %d\n%s", text, got.StatusCode(), got.Body())
 		}
-		// Back office and proofs come by the same way.
+		// Back office and re-authentications come by the same way.
 		w.cookies["owner"] = cookie
-		if got := w.sendAs("owner", "POST", "/prove", "proof="+url.QueryEscape(password), words+text, ""); got.StatusCode() != 303 {
-			t.Fatalf("%.40q: the proof: %d\n%s", text, got.StatusCode(), got.Body())
+		if got := w.sendAs("owner", "POST", "/reauthenticate", "reauthenticate="+url.QueryEscape(password), words+text, ""); got.StatusCode() != 303 {
+			t.Fatalf("%.40q: the re-authentication: %d\n%s", text, got.StatusCode(), got.Body())
 		}
 		list, err := w.db.Sessions().List(t.Context(), sessions.Account(w.ids["owner"]), 100)
 		if err != nil || len(list) != i+1 {
@@ -133,7 +133,7 @@ func TestHostileAgentsLogIn(t *testing.T) {
 		}
 	}
 	for _, line := range w.eventLines("owner", len(hostileTexts)) {
-		if !strings.HasPrefix(line, "Login\n") && !strings.HasPrefix(line, "Proof with the password\n") || !strings.Contains(line, "Firefox on Linux, 192.0.2.7") {
+		if !strings.HasPrefix(line, "Login\n") && !strings.HasPrefix(line, "Password check\n") || !strings.Contains(line, "Firefox on Linux, 192.0.2.7") {
 			t.Errorf("the owner reads %q", line)
 		}
 	}

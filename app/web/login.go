@@ -9,51 +9,53 @@ import (
 	"latchkey/app/sessions"
 )
 
+type loginForm struct {
+	refused
+	Name     input  `form:"name"`
+	Password secret `form:"password"`
+	Next     string `form:"next"` // where to go after it
+}
+
 type loginPage struct {
 	Page
-	Name string // what was typed
-	Next string // where to go after it
-	Dev  bool   // the password may stay empty
+	loginForm
+	Dev bool // the password may stay empty
 }
 
 // loginForm shows the form.
 func (s *Site) loginForm(c *fiber.Ctx, v Visitor) error {
 	next := string(c.Request().URI().QueryArgs().Peek("next"))
-	return c.Render("login", s.loginPage(c, v, "", localPath(next)))
+	return c.Render("login", s.loginPage(c, v, loginForm{Name: input{Focus: true}, Next: next}))
 }
 
-func (s *Site) loginPage(c *fiber.Ctx, v Visitor, name, next string) loginPage {
-	p := loginPage{Page: s.page(c, v, "Log in"), Name: shown(name), Next: next, Dev: s.settings.Dev}
+func (s *Site) loginPage(c *fiber.Ctx, v Visitor, form loginForm) loginPage {
+	form.Next = localPath(form.Next)
+	p := loginPage{Page: s.page(c, v, "Log in"), loginForm: form, Dev: s.settings.Dev}
 	p.Bare = true
 	return p
 }
 
-// login begins a session for whoever proves an account.
+// login begins a session for whoever authenticates as an account.
 func (s *Site) login(c *fiber.Ctx, v Visitor) error {
-	values, err := form(c, "name", "password", "next")
-	if err != nil {
-		return err
-	}
-	name, password, next := values[0], values[1], localPath(values[2])
-	account, err := s.prove(c, name, password)
+	form, err := decode[loginForm](c)
 	if err == nil {
-		err = s.begin(c, account)
+		var account accounts.Account
+		account, err = s.authenticate(c, form.Name.Value, form.Password.value)
+		if err == nil {
+			err = s.begin(c, account)
+		}
+		s.event(c, "login", account, form.Name.Value, err)
 	}
-	s.event(c, "login", account, name, err)
 	if err != nil {
-		p := s.loginPage(c, v, name, next)
-		if err := setRefusal(c, &p.Page, err); err != nil {
+		if err := setRefusal(c, &form, err); err != nil {
 			return err
 		}
-		return c.Render("login", p)
+		return c.Render("login", s.loginPage(c, v, form))
 	}
-	if next == "" {
-		next = "/"
-	}
-	return seeOther(c, next)
+	return seeOther(c, localPathOr(form.Next, "/"))
 }
 
-func (s *Site) prove(c *fiber.Ctx, name, password string) (accounts.Account, error) {
+func (s *Site) authenticate(c *fiber.Ctx, name, password string) (accounts.Account, error) {
 	if s.settings.Dev && password == "" {
 		return s.accounts.LogInDev(c.UserContext(), name)
 	}
@@ -65,7 +67,7 @@ func (s *Site) prove(c *fiber.Ctx, name, password string) (accounts.Account, err
 	})
 }
 
-// begin logs the visitor in to the account that they proved, and makes their
+// begin logs the visitor in to the account that they authenticated as, and makes their
 // browser known, so that other people's failures do not keep it out.
 func (s *Site) begin(c *fiber.Ctx, a accounts.Account) error {
 	if err := s.sessions.Begin(c, sessions.Account(a.ID), a.PasswordVersion); err != nil {

@@ -32,3 +32,11 @@ func localPath(next string) string {
 	}
 	return next
 }
+
+// localPathOr returns next if it is a path on this site, and instead otherwise.
+func localPathOr(next, instead string) string {
+	if next = localPath(next); next == "" {
+		return instead
+	}
+	return next
+}

@@ -101,6 +101,8 @@ func explain(err error) (r *Refusal, fault error) {
 			fault = err
 		}
 		return &Refusal{Status: known.Code, Message: message}, fault
+	case errors.Is(err, store.ErrNotFound):
+		return &Refusal{Status: fiber.StatusNotFound, Message: messages[fiber.StatusNotFound]}, nil
 	case errors.Is(err, sessions.ErrEnded):
 		return &Refusal{Status: fiber.StatusUnauthorized, Message: "Your session has ended. Please log in again."}, nil
 	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrFailed), errors.Is(err, context.DeadlineExceeded):

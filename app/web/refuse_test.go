@@ -27,24 +27,25 @@ func TestFaults(t *testing.T) {
 		request
 		store  error // what the store says to everything
 		status int
+		says   string
 		logs   string // "" if it is no fault
 		retry  string
 	}{
-		{request{to: "GET /test/panic"}, nil, 500, detail, ""},
-		{request{to: "GET /test/nil"}, nil, 500, "nil pointer", ""},
-		{request{to: "GET /test/ended"}, nil, 401, "", ""},
-		{request{to: "GET /test/teapot"}, nil, 418, "", ""},
-		{request{to: "GET /", id: id}, disk, 500, detail, ""},
-		{request{to: "GET /login", id: id}, disk, 500, detail, ""},
-		{request{to: "POST /logout", id: id}, disk, 500, detail, ""},
-		{request{to: "POST /login", form: proof("Bob")}, disk, 500, detail, ""},
-		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", store.ErrFull, disk), 503, detail, "60"},
-		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", store.ErrBusy, disk), 503, detail, "60"},
-		{request{to: "POST /login", form: proof("Bob")}, fmt.Errorf("%w: %w", context.DeadlineExceeded, disk), 503, detail, "60"},
-		{request{to: "GET /", id: id}, fmt.Errorf("%w: %w", context.DeadlineExceeded, disk), 503, detail, "60"},
-		{request{to: "POST /logout", id: id}, fmt.Errorf("%w: %w", store.ErrBusy, disk), 503, detail, "60"},
-		{request{to: "POST /login", form: proof("Bob")}, sessions.ErrEnded, 401, "", ""},
-		{request{to: "GET /nothing", id: id}, disk, 404, "", ""},
+		{request{to: "GET /test/panic"}, nil, 500, "Something went wrong here.", detail, ""},
+		{request{to: "GET /test/nil"}, nil, 500, "Something went wrong here.", "nil pointer", ""},
+		{request{to: "GET /test/ended"}, nil, 401, "Your session has ended.", "", ""},
+		{request{to: "GET /test/teapot"}, nil, 418, "could not be understood", "", ""},
+		{request{to: "GET /", id: id}, disk, 500, "Something went wrong here.", detail, ""},
+		{request{to: "GET /login", id: id}, disk, 500, "Something went wrong here.", detail, ""},
+		{request{to: "POST /logout", id: id}, disk, 500, "Something went wrong here.", detail, ""},
+		{request{to: "POST /login", form: credentials("Bob")}, disk, 500, "Something went wrong here.", detail, ""},
+		{request{to: "POST /login", form: credentials("Bob")}, fmt.Errorf("%w: %w", store.ErrFull, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: credentials("Bob")}, fmt.Errorf("%w: %w", store.ErrBusy, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: credentials("Bob")}, fmt.Errorf("%w: %w", context.DeadlineExceeded, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "GET /", id: id}, fmt.Errorf("%w: %w", context.DeadlineExceeded, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /logout", id: id}, fmt.Errorf("%w: %w", store.ErrBusy, disk), 503, "cannot be done right now", detail, "60"},
+		{request{to: "POST /login", form: credentials("Bob")}, sessions.ErrEnded, 401, "Your session has ended.", "", ""},
+		{request{to: "GET /nothing", id: id}, disk, 404, "There is no such page.", "", ""},
 	} {
 		if test.store != nil {
 			s.store.fail(test.store)
@@ -52,7 +53,7 @@ func TestFaults(t *testing.T) {
 		got := s.send(test.request)
 		s.store.repair()
 		l := s.one()
-		if got.status != test.status || !strings.Contains(got.body, fmt.Sprintf(`data-error="%d"`, test.status)) || got.header.Get("Retry-After") != test.retry {
+		if got.status != test.status || !strings.Contains(got.body, test.says) || got.header.Get("Retry-After") != test.retry {
 			t.Errorf("%s: %d, Retry-After %q\n%s", test.to, got.status, got.header.Get("Retry-After"), got.body)
 		}
 		// A page that is whole and has nothing of what was half made.
@@ -73,7 +74,7 @@ func TestFaults(t *testing.T) {
 		if l.Status != test.status || (l.Level == "ERROR") != (test.logs != "") || !strings.Contains(l.Error, test.logs) || (l.Error == "") != (test.logs == "") {
 			t.Errorf("%s: the log has %+v", test.to, l)
 		}
-		s.mustBe(id, "Ann") // the process lives, and so does the session
+		s.loggedInAs(id, "Ann") // the process lives, and so does the session
 		s.log.take()
 	}
 }

@@ -1,108 +1,147 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/gofiber/fiber/v2"
 
 	"latchkey/app/accounts"
+	"latchkey/app/internal/store"
 	"latchkey/app/registrations"
 )
 
+const registrationsPerPage = 20
+
+type registrationForm struct {
+	refused
+	Sport input `form:"sport"`
+	Note  input `form:"note"`
+}
+
 type registrationsPage struct {
 	Page
+	registrationForm
 	Registrations []registrations.Registration
 	Sports        []string // those still open to the visitor
+	First         bool     // this is the first page
+	Next          string   // the cursor of the next page, or empty
 }
 
 // registrationList shows the visitor's own registrations.
 func (s *Site) registrationList(c *fiber.Ctx, v Visitor) error {
-	return s.showRegistrations(c, v, nil)
+	return s.showRegistrations(c, v, registrationForm{})
 }
 
-// showRegistrations shows the page, with the refusal if there is one.
-func (s *Site) showRegistrations(c *fiber.Ctx, v Visitor, refusal error) error {
-	list, err := s.registrations.ListOf(c.UserContext(), v.ID)
+func (s *Site) showRegistrations(c *fiber.Ctx, v Visitor, form registrationForm) error {
+	after := query(c, "after")
+	list, next, err := s.registrations.ListByOwner(c.UserContext(), v.ID, after, registrationsPerPage)
 	if err != nil {
 		return err
 	}
-	p := registrationsPage{Page: s.page(c, v, "Registrations"), Registrations: list, Sports: registrations.Open(list)}
-	if refusal != nil {
-		if err := setRefusal(c, &p.Page, refusal); err != nil {
+	return c.Render("registrations", registrationsPage{s.page(c, v, "Registrations"), form, list, registrations.Open(list), after == "", next})
+}
+
+// register registers the visitor. The owner is who is logged in (OWASP ASVS 15.3.3).
+func (s *Site) register(c *fiber.Ctx, v Visitor) error {
+	r := registrations.New(v.ID)
+	form, err := s.saveRegistration(c, v, "registration", &r, s.registrations.Insert)
+	if err != nil {
+		if err := setRefusal(c, &form, err); err != nil {
 			return err
 		}
+		return s.showRegistrations(c, v, form)
 	}
-	return c.Render("registrations", p)
-}
-
-// register registers the visitor for a sport. The owner is who is logged in;
-// what else the form says is not even read (OWASP ASVS 15.3.3).
-func (s *Site) register(c *fiber.Ctx, v Visitor) error {
-	values, err := form(c, "sport")
-	if err != nil {
-		return err
-	}
-	r, err := s.registrations.Register(c.UserContext(), v.ID, values[0])
-	s.eventBy(c, v, "registration", err, aboutRegistration(r)...)
-	if err != nil {
-		return s.showRegistrations(c, v, err)
-	}
-	s.flash(c, "registered")
+	s.flash(c, flashRegistration)
 	return seeOther(c, "/registrations")
 }
 
-// deregisterForm asks an administrator, or an owner who came by its address,
-// whether they mean it.
-func (s *Site) deregisterForm(c *fiber.Ctx, v Visitor) error {
+// saveRegistration puts what was typed into r and saves it.
+func (s *Site) saveRegistration(c *fiber.Ctx, v Visitor, event string, r *registrations.Registration, save func(context.Context, registrations.Registration) error) (registrationForm, error) {
+	form, err := decode[registrationForm](c)
+	if err == nil {
+		if err = r.Set(form.Sport.Value, form.Note.Value); err == nil {
+			err = save(c.UserContext(), *r)
+		}
+		if errors.Is(err, store.ErrTaken) {
+			err = registrations.ErrTaken
+		}
+		s.eventBy(c, v, event, err, aboutRegistration(*r)...)
+	}
+	return form, err
+}
+
+// loadRegistration finds the registration that the address names, and its owner.
+func (s *Site) loadRegistration(c *fiber.Ctx) (r registrations.Registration, owner accounts.ID, err error) {
 	id, err := registrations.ParseID(c.Params("id"))
+	if err == nil {
+		r, err = s.registrations.Get(c.UserContext(), id)
+	}
+	return r, r.Owner, err
+}
+
+type registrationPage struct {
+	Page
+	registrationForm
+	Registration registrations.Registration
+	Sports       []string
+	Back         string
+}
+
+func (s *Site) registrationPage(c *fiber.Ctx, v Visitor, r registrations.Registration, form registrationForm) registrationPage {
+	return registrationPage{s.page(c, v, r.Sport), form, r, registrations.Sports(), registrationsOf(v, r.Owner)}
+}
+
+func (s *Site) registration(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
+	return c.Render("registration", s.registrationPage(c, v, r, registrationForm{}))
+}
+
+func (s *Site) registrationEditForm(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
+	form := registrationForm{Sport: input{Value: r.Sport, Focus: true}, Note: input{Value: r.Note}}
+	return c.Render("registration_edit", s.registrationPage(c, v, r, form))
+}
+
+func (s *Site) registrationEdit(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
+	before := r
+	form, err := s.saveRegistration(c, v, "registration change", &r, s.registrations.Update)
 	if err != nil {
-		return err
+		if err := setRefusal(c, &form, err); err != nil {
+			return err
+		}
+		return c.Render("registration_edit", s.registrationPage(c, v, before, form))
 	}
-	r, err := s.registrations.Get(c.UserContext(), id, v.ID, v.Admin)
-	if err != nil {
-		s.eventBy(c, v, "deregistration", err, aboutRegistration(r)...)
-		return err
-	}
-	if r.Owner != v.ID && !v.provedLately() {
-		return s.askProof(c, v, s.deregisterForm)
-	}
+	s.flash(c, flashRegistrationChanged)
+	return seeOther(c, "/registrations/"+r.ID.String())
+}
+
+func (s *Site) deregisterForm(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
 	owner, err := s.accounts.Get(c.UserContext(), r.Owner)
 	if err != nil {
 		return err
 	}
 	return c.Render("confirm", confirmPage{
-		Page: s.page(c, v, "Deregister"),
-		Name: owner.Name.String(),
-		Says: r.Sport + ": the registration is removed.",
-		Post: c.Path(),
-		Back: registrationsOf(v, r.Owner),
+		Page:     s.page(c, v, "Deregister"),
+		Question: "Remove the registration for " + r.Sport + "?",
+		Name:     owner.Name.String(),
+		Says:     "The note is removed, too.",
+		Button:   "Deregister",
+		Post:     c.Path(),
+		Back:     registrationsOf(v, r.Owner),
 	})
 }
 
-// deregister removes a registration for its owner or an administrator, who must
-// have proved lately who they are, as everywhere in the back office.
-func (s *Site) deregister(c *fiber.Ctx, v Visitor) error {
-	id, err := registrations.ParseID(c.Params("id"))
-	if err != nil {
-		return err
-	}
-	r, err := s.registrations.Get(c.UserContext(), id, v.ID, v.Admin)
-	if err == nil && r.Owner != v.ID && !v.provedLately() {
-		return s.askProof(c, v, s.deregister)
-	}
-	if err == nil {
-		r, err = s.registrations.Deregister(c.UserContext(), id, v.ID, v.Admin)
-	}
+func (s *Site) deregister(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
+	err := s.registrations.Delete(c.UserContext(), r.ID)
 	s.eventBy(c, v, "deregistration", err, aboutRegistration(r)...)
 	if err != nil {
 		return err
 	}
-	s.flash(c, "deregistered")
+	s.flash(c, flashRegistrationRemoved)
 	return seeOther(c, registrationsOf(v, r.Owner))
 }
 
-// registrationsOf returns the page where the visitor sees the registrations of
-// that owner.
+// registrationsOf returns the page that lists an owner's registrations to the visitor.
 func registrationsOf(v Visitor, owner accounts.ID) string {
 	if v.ID == owner {
 		return "/registrations"
@@ -110,11 +149,7 @@ func registrationsOf(v Visitor, owner accounts.ID) string {
 	return adminAccount(owner)
 }
 
-// aboutRegistration returns what a line of the log says of a registration; of
-// the zero one, nothing.
+// aboutRegistration is what the log says about a registration.
 func aboutRegistration(r registrations.Registration) []slog.Attr {
-	if r == (registrations.Registration{}) {
-		return nil
-	}
 	return []slog.Attr{slog.String("registration", r.ID.String()), slog.String("owner", r.Owner.String()), slog.String("sport", r.Sport)}
 }

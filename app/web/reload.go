@@ -112,8 +112,8 @@ func (r *reload) allow(c *fiber.Ctx) (nonce, version string) {
 
 func (s *Site) devRoutes() []route {
 	return []route{
-		{"GET", reloadEvents, nobody, s.reload.events},
-		{"GET", reloadURL, nobody, s.reload.script},
+		handle("GET", reloadEvents, sameForAll, s.reload.events),
+		handle("GET", reloadURL, sameForAll, s.reload.script),
 	}
 }
 

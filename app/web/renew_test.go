@@ -22,7 +22,7 @@ func TestWhatRenewsNothing(t *testing.T) {
 	}
 	checked := 0
 	for _, r := range append(s.routes(), s.devRoutes()...) {
-		if r.who != nobody {
+		if r.who != sameForAll {
 			continue
 		}
 		path := strings.Replace(r.path, "/public/*", s.files(t).URL("site.css"), 1)
@@ -33,7 +33,7 @@ func TestWhatRenewsNothing(t *testing.T) {
 		}
 		checked++
 	}
-	s.mustBe("", "")
+	s.loggedInAs("", "")
 	reads := s.store.reads.Load()
 	// What is not there was asked for by a browser or a page, as likely as not.
 	for _, path := range []string{"/favicon.ico", "/public/none.css", "/nothing"} {

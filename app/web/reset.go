@@ -9,8 +9,14 @@ import (
 	"latchkey/app/accounts"
 )
 
+type resetForm struct {
+	refused
+	Password secret `form:"password"`
+}
+
 type resetPage struct {
 	Page
+	resetForm
 	Name    string // of the account
 	Minimum int    // characters of a password
 }
@@ -22,25 +28,28 @@ func (s *Site) resetForm(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	return c.Render("reset", s.resetPage(c, v, account))
+	return c.Render("reset", s.resetPage(c, v, account, resetForm{Password: secret{Focus: true}}))
 }
 
-func (s *Site) resetPage(c *fiber.Ctx, v Visitor, a accounts.Account) resetPage {
-	p := resetPage{Page: s.page(c, v, "Choose a password"), Name: a.Name.String(), Minimum: s.settings.PasswordMin}
+func (s *Site) resetPage(c *fiber.Ctx, v Visitor, a accounts.Account, form resetForm) resetPage {
+	p := resetPage{Page: s.page(c, v, "Choose a password"), resetForm: form, Name: a.Name.String(), Minimum: s.settings.PasswordMin}
 	p.Bare = true
 	return p
 }
 
 // reset sets the password and logs the visitor in, whoever they were before.
 func (s *Site) reset(c *fiber.Ctx, v Visitor) error {
-	values, err := form(c, "password")
-	if err != nil {
-		return err
+	form, wrong := decode[resetForm](c)
+	if wrong != nil && len(refusals(wrong)) == 0 {
+		return wrong
 	}
 	account, err := s.accounts.CheckReset(c.UserContext(), c.Params("secret"))
 	if err == nil {
+		err = wrong
+	}
+	if err == nil {
 		var now accounts.Account
-		if now, err = s.accounts.Reset(c.UserContext(), c.Params("secret"), values[0]); err == nil {
+		if now, err = s.accounts.Reset(c.UserContext(), c.Params("secret"), form.Password.value); err == nil {
 			account = now
 		}
 	}
@@ -49,16 +58,15 @@ func (s *Site) reset(c *fiber.Ctx, v Visitor) error {
 	case errors.Is(err, accounts.ErrReset):
 		return err // the form would be of no use any more
 	case err != nil:
-		p := s.resetPage(c, v, account)
-		if err := setRefusal(c, &p.Page, err); err != nil {
+		if err := setRefusal(c, &form, err); err != nil {
 			return err
 		}
-		return c.Render("reset", p)
+		return c.Render("reset", s.resetPage(c, v, account, form))
 	}
 	if err := s.beginAfter(c, account, "Your password is set."); err != nil {
 		return err
 	}
-	s.flash(c, "reset")
+	s.flash(c, flashReset)
 	return seeOther(c, "/")
 }
 

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 
@@ -14,67 +15,89 @@ import (
 // have it shown as a page: see refuse.
 type handler func(c *fiber.Ctx, v Visitor) error
 
-// route is one address and who may use it.
+// route is one address and who may use it. Only handle and owned make one.
 type route struct {
 	method string
 	path   string
-	who    who
-	serve  handler
+	who    who                                            // zero for what owned makes
+	serve  handler                                        // nil likewise
+	load   func(*fiber.Ctx) (handler, accounts.ID, error) // what owned makes; nil otherwise
 }
 
-// routes is every page there is, and the one table of who may do what: it is
-// kept here and nowhere else. Another page is a line here and a view.
+// routes is every page there is, and the one table of who may do what. Another
+// page is a line here and a view.
 func (s *Site) routes() []route {
 	return []route{
-		{"GET", "/", anyone, s.index},
+		handle("GET", "/", anyone, s.index),
 
-		{"GET", "/signup", loggedOut, s.signupForm},
-		{"POST", "/signup", loggedOut, s.signup},
-		{"GET", "/login", loggedOut, s.loginForm},
-		{"POST", "/login", anyone, s.login}, // logging in anew ends the session before
-		{"GET", "/logout", anyone, s.logoutForm},
-		{"POST", "/logout", anyone, s.logout},
-		{"GET", "/reset/:secret", anyone, s.resetForm}, // the secret is what permits it
-		{"POST", "/reset/:secret", anyone, s.reset},
+		handle("GET", "/signup", loggedOut, s.signupForm),
+		handle("POST", "/signup", loggedOut, s.signup),
+		handle("GET", "/login", loggedOut, s.loginForm),
+		handle("POST", "/login", anyone, s.login), // logging in again ends the session before
+		handle("GET", "/logout", anyone, s.logoutForm),
+		handle("POST", "/logout", anyone, s.logout),
+		handle("GET", "/reset/:secret", anyone, s.resetForm), // the secret is what permits it
+		handle("POST", "/reset/:secret", anyone, s.reset),
 
-		{"GET", "/account", loggedIn, s.account},
-		{"POST", "/account/password", loggedIn, s.changePassword},
-		{"POST", "/account/delete", loggedIn, s.deleteAccount},
-		{"POST", "/account/sessions/end-others", loggedIn | proved, s.endOthers},
-		{"POST", "/account/sessions/:key/end", loggedIn | proved, s.endSession}, // of others there is none
+		handle("GET", "/account", loggedIn, s.account),
+		handle("POST", "/account/password", loggedIn, s.changePassword),
+		handle("POST", "/account/delete", loggedIn, s.deleteAccount),
+		handle("POST", "/account/sessions/end-others", loggedIn|reauthenticated, s.endOthers),
+		handle("POST", "/account/sessions/:key/end", loggedIn|reauthenticated, s.endSession), // of others there is none
 
-		{"GET", "/prove", loggedIn, s.proveForm},
-		{"POST", "/prove", loggedIn | proved, s.proveDone},
+		handle("GET", "/reauthenticate", loggedIn, s.reauthenticateForm),
+		handle("POST", "/reauthenticate", loggedIn|reauthenticated, s.reauthenticateDone),
 
-		{"GET", "/registrations", loggedIn, s.registrationList},
-		{"POST", "/registrations", loggedIn, s.register},
-		{"GET", "/registrations/:id/deregister", owner, s.deregisterForm},
-		{"POST", "/registrations/:id/deregister", owner, s.deregister},
+		handle("GET", "/registrations", loggedIn, s.registrationList),
+		handle("POST", "/registrations", loggedIn, s.register),
+		owned("GET", "/registrations/:id", s.loadRegistration, s.registration),
+		owned("GET", "/registrations/:id/edit", s.loadRegistration, s.registrationEditForm),
+		owned("POST", "/registrations/:id/edit", s.loadRegistration, s.registrationEdit),
+		owned("GET", "/registrations/:id/deregister", s.loadRegistration, s.deregisterForm),
+		owned("POST", "/registrations/:id/deregister", s.loadRegistration, s.deregister),
 
-		{"GET", "/admin", administrator | proved, s.admin},
-		{"GET", "/admin/accounts/:id", administrator | proved, s.adminAccount},
-		{"GET", "/admin/accounts/:id/:action", administrator | proved, s.adminConfirm},
-		{"POST", "/admin/accounts/:id/:action", administrator | proved, s.adminAct},
+		handle("GET", "/admin", administrator|reauthenticated, s.admin),
+		handle("GET", "/admin/accounts/:id", administrator|reauthenticated, s.adminAccount),
+		handle("GET", "/admin/accounts/:id/:action", administrator|reauthenticated, s.adminConfirm),
+		handle("POST", "/admin/accounts/:id/:action", administrator|reauthenticated, s.adminAct),
 
-		{"GET", "/public/*", nobody, s.static},
-		{"GET", "/robots.txt", nobody, s.robots},
+		handle("GET", "/public/*", sameForAll, s.static),
+		handle("GET", "/robots.txt", sameForAll, s.robots),
 	}
 }
 
-// who says who may use a route. Its zero value says nothing, so that a route
-// for which it was forgotten is not served to anyone.
+// who says who may use a route that belongs to nobody in particular. A zero who
+// keeps the site from starting.
 type who int
 
 const (
 	anyone        who = iota + 1 // logged in or not
 	loggedOut                    // others are sent to the start page
 	loggedIn                     // others are sent to the login, and back afterwards
-	owner                        // logged in; whether the thing is theirs, or they administer it, its rules say: 404 if not
 	administrator                // for others there is no such page: 404
-	nobody                       // the same for all: the session is not even read
+	sameForAll                   // the session is not even read
 
-	proved who = 1 << 4 // beside another: and have proved lately who they are
+	reauthenticated who = 1 << 4 // beside another: and has typed the password recently
 )
+
+// handle returns a route that serves whoever may use it.
+func handle(method, path string, who who, serve handler) route {
+	return route{method: method, path: path, who: who, serve: serve}
+}
+
+// owned returns a route to something that belongs to an account. load finds what
+// the address names, and its owner. Only the owner reaches serve, and
+// administrators who have re-authenticated; for others there is no such page: 404.
+// Without a load that fits, it does not compile.
+func owned[T any](method, path string, load func(*fiber.Ctx) (T, accounts.ID, error), serve func(*fiber.Ctx, Visitor, T) error) route {
+	if load == nil {
+		return route{method: method, path: path}
+	}
+	return route{method: method, path: path, load: func(c *fiber.Ctx) (handler, accounts.ID, error) {
+		thing, owner, err := load(c)
+		return func(c *fiber.Ctx, v Visitor) error { return serve(c, v, thing) }, owner, err
+	}}
+}
 
 // route registers the routes with Fiber. GET brings HEAD with it. A route that
 // does not say who may use it is an error.
@@ -99,7 +122,10 @@ func (s *Site) route() error {
 }
 
 func (r route) check() error {
-	if who := r.who &^ proved; who < anyone || who > nobody {
+	if r.load != nil && r.who == 0 {
+		return nil
+	}
+	if who := r.who &^ reauthenticated; who < anyone || who > sameForAll {
 		return fmt.Errorf("route %s %s does not say who may use it", r.method, r.path)
 	}
 	return nil
@@ -108,7 +134,7 @@ func (r route) check() error {
 // admit lets the visitor through to the route, or turns them away. What the
 // account may do is what the store says at this moment (OWASP ASVS 8.3.2).
 func (s *Site) admit(c *fiber.Ctx, r route) error {
-	if r.who == nobody {
+	if r.who == sameForAll {
 		return r.serve(c, Visitor{})
 	}
 	v, err := s.visitor(c)
@@ -118,7 +144,7 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if !v.seen.IsZero() && s.sessions.Due(v.seen) && personal(c) {
 		s.sessions.Renew(c)
 	}
-	switch who := r.who &^ proved; {
+	switch who := r.who &^ reauthenticated; {
 	case who == loggedOut && v.LoggedIn():
 		return seeOther(c, "/")
 	case who == administrator && !v.Admin:
@@ -126,16 +152,40 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 			s.eventBy(c, v, "back office", errNotAdministrator)
 		}
 		return fiber.ErrNotFound
-	case (who == loggedIn || who == owner) && !v.LoggedIn():
+	case (who == loggedIn || r.load != nil) && !v.LoggedIn():
 		if c.Method() == fiber.MethodPost {
 			return fiber.ErrUnauthorized
 		}
 		return seeOther(c, "/login?next="+url.QueryEscape(c.OriginalURL()))
 	}
-	if r.who&proved != 0 && !v.provedLately() {
-		return s.askProof(c, v, r.serve)
+	if r.load != nil {
+		return s.admitOwner(c, v, r)
+	}
+	if r.who&reauthenticated != 0 {
+		return s.reauthenticate(c, v, r.serve)
 	}
 	return r.serve(c, v)
+}
+
+// admitOwner lets the owner through, and administrators after re-authentication.
+// For others, what belongs to somebody else looks like what is not there (OWASP
+// ASVS 8.2.2).
+func (s *Site) admitOwner(c *fiber.Ctx, v Visitor, r route) error {
+	serve, owner, err := r.load(c)
+	switch {
+	case err == nil && owner == v.ID:
+		return serve(c, v)
+	case err == nil && v.Admin:
+		return s.reauthenticate(c, v, serve)
+	case err == nil:
+		s.eventBy(c, v, "access", errNotOwner, slog.String("route", r.method+" "+r.path), slog.String("path", c.Path()), slog.String("owner", owner.String()))
+		return fiber.ErrNotFound
+	}
+	if refusal, fault := explain(err); fault == nil && refusal.Status == fiber.StatusNotFound {
+		s.eventBy(c, v, "access", errNotOwner, slog.String("route", r.method+" "+r.path), slog.String("path", c.Path()))
+		return fiber.ErrNotFound
+	}
+	return err
 }
 
 // personal reports whether a person may have made the request. Nobody reads the
@@ -148,6 +198,8 @@ func personal(c *fiber.Ctx) bool {
 		!strings.HasPrefix(c.Get("Purpose"), "prefetch")
 }
 
-// errNotAdministrator is for the log; the visitor reads that there is no such
-// page.
-var errNotAdministrator error = &accounts.Error{Kind: accounts.NotFound, Message: "not an administrator"}
+// These are for the log; the visitor reads that there is no such page.
+var (
+	errNotAdministrator error = &accounts.Error{Kind: accounts.NotFound, Message: "not an administrator"}
+	errNotOwner         error = &accounts.Error{Kind: accounts.NotFound, Message: "not the owner"}
+)

@@ -61,7 +61,7 @@ type Site struct {
 	patience time.Duration // requestPatience, but in tests
 	reload   *reload       // nil without --dev
 
-	registrations *registrations.Registrations
+	registrations registrations.Store
 }
 
 // New returns a site that is ready to serve.
@@ -80,7 +80,7 @@ func New(o Options) (*Site, error) {
 
 		patience: requestPatience,
 
-		registrations: registrations.New(o.Registrations, nil),
+		registrations: o.Registrations,
 	}
 	s.sessions.Address = func(c *fiber.Ctx) string { return s.address(c).String() }
 	var err error

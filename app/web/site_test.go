@@ -16,7 +16,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,7 +86,7 @@ func newTestSite(t testing.TB, args ...string) *testSite {
 		"/test/slow":   func(c *fiber.Ctx, _ Visitor) error { s.began <- struct{}{}; <-s.goOn; return c.SendString("done") },
 		"/test/teapot": func(*fiber.Ctx, Visitor) error { return fiber.NewError(418, "secret detail") },
 	} {
-		s.app.Get(path, func(c *fiber.Ctx) error { return s.admit(c, route{"GET", path, anyone, serve}) })
+		s.app.Get(path, func(c *fiber.Ctx) error { return s.admit(c, handle("GET", path, anyone, serve)) })
 	}
 	s.app.Handler() // builds the tree of routes anew
 
@@ -300,8 +299,8 @@ func (s *testSite) read(got *http.Response) response {
 
 const password = "seven quiet lamps over harbour"
 
-// proof is the form that signs a name up, or logs it in.
-func proof(name string) string {
+// credentials is the form that signs a name up, or logs it in.
+func credentials(name string) string {
 	return url.Values{"name": {name}, "password": {password}}.Encode()
 }
 
@@ -318,7 +317,7 @@ func (s *testSite) signUp(name string) {
 func (s *testSite) login(name string) string {
 	s.t.Helper()
 	s.signUp(name)
-	got := s.send(request{to: "POST /login", form: proof(name)})
+	got := s.send(request{to: "POST /login", form: credentials(name)})
 	if got.status != 303 || got.id == "" {
 		s.t.Fatalf("login: %d", got.status)
 	}
@@ -326,26 +325,22 @@ func (s *testSite) login(name string) string {
 	return got.id
 }
 
-// accountMark is how a page tells whose it is.
-var accountMark = regexp.MustCompile(`<body(?: data-account="([^"]*)")?>`)
-
-// accountOf returns the name of the account that a page was made for, empty for
-// nobody, and whether it is a page at all.
-func accountOf(body string) (name string, ok bool) {
-	found := accountMark.FindStringSubmatch(body)
-	if found == nil {
-		return "", false
+// marked returns who the marker of a page says is logged in, or "".
+func marked(body string) string {
+	_, rest, found := strings.Cut(body, `<body data-account="`)
+	name, _, _ := strings.Cut(rest, `"`)
+	if !found {
+		return ""
 	}
-	return html.UnescapeString(found[1]), true
+	return html.UnescapeString(name)
 }
 
-// mustBe wants the start page to be that of an account for the visitor with that
-// session; the empty name is nobody.
-func (s *testSite) mustBe(id, name string) {
+// loggedInAs wants the start page to say who is logged in with that session: "" for
+// nobody.
+func (s *testSite) loggedInAs(id, want string) {
 	s.t.Helper()
-	got := s.send(request{to: "GET /", id: id})
-	if have, ok := accountOf(got.body); got.status != 200 || !ok || have != name {
-		s.t.Errorf("the start page is %d and that of %q, not of %q:\n%s", got.status, have, name, got.body)
+	if got := s.send(request{to: "GET /", id: id}); got.status != 200 || marked(got.body) != want {
+		s.t.Errorf("the start page is %d and for %q, want %q:\n%s", got.status, marked(got.body), want, got.body)
 	}
 }
 
@@ -429,8 +424,8 @@ func TestSecurityHeaders(t *testing.T) {
 			{request{to: "POST /account/password", id: id}, 422},
 			{request{to: "POST /account/delete", id: id}, 401},
 			{request{to: "POST /login", form: "name=a&name=b"}, 400},
-			{request{to: "POST /login", form: proof("Ann")}, 303},
-			{request{to: "POST /login", form: proof("Ann"), header: foreign}, 403},
+			{request{to: "POST /login", form: credentials("Ann")}, 303},
+			{request{to: "POST /login", form: credentials("Ann"), header: foreign}, 403},
 			{request{to: "POST /login", form: "name=" + strings.Repeat("x", 64<<10)}, 413},
 			{request{to: "GET /test/panic"}, 500},
 			{request{to: "GET /test/ended"}, 401},

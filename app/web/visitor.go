@@ -18,8 +18,8 @@ type Visitor struct {
 	Name  string      // of the account, as typed
 	Admin bool        // the account is an administrator at this moment
 
-	proved time.Time // when the visitor last proved that they are the account
-	seen   time.Time // when it was last noted that the visitor was here
+	reauthenticated time.Time // when the visitor last typed the password
+	seen            time.Time // when it was last noted that the visitor was here
 }
 
 // LoggedIn reports whether the visitor is an account.
@@ -31,7 +31,7 @@ func (s *Site) visitor(c *fiber.Ctx) (Visitor, error) {
 	session, err := s.sessions.Read(c)
 	switch {
 	case err == nil:
-		return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin, proved: session.Proved, seen: session.Seen}, nil
+		return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin, reauthenticated: session.Reauthenticated, seen: session.Seen}, nil
 	case errors.Is(err, sessions.ErrDamaged):
 		c.Locals(damage{}, err) // for the log; the visitor is nobody
 		return Visitor{}, nil

@@ -109,13 +109,13 @@ func (w *world) add(name string) {
 // logIn begins a session for the account of that name, and keeps its cookie.
 func (w *world) logIn(name string) { w.logInAt(name, time.Now()) }
 
-// logInAt begins a session that began, was seen and was proved then.
+// logInAt begins a session that began, was seen and was re-authenticated then.
 func (w *world) logInAt(name string, now time.Time) {
 	w.t.Helper()
 	a, err := w.accounts.Get(w.t.Context(), w.ids[name])
 	w.must(err)
 	id := sessions.NewID(time.Now())
-	w.must(w.db.Sessions().Begin(w.t.Context(), sessions.KeyOf(id), sessions.Key{}, sessions.Session{Account: sessions.Account(a.ID), PasswordVersion: a.PasswordVersion, Began: stored(now), Seen: stored(time.Now()), Proved: stored(now)}, nil))
+	w.must(w.db.Sessions().Begin(w.t.Context(), sessions.KeyOf(id), sessions.Key{}, sessions.Session{Account: sessions.Account(a.ID), PasswordVersion: a.PasswordVersion, Began: stored(now), Seen: stored(time.Now()), Reauthenticated: stored(now)}, nil))
 	w.cookies[name] = "__Host-session=" + id
 }
 
@@ -133,12 +133,6 @@ type answer struct {
 // String returns the status, and where a redirect leads.
 func (a answer) String() string {
 	return strings.TrimSpace(fmt.Sprint(a.status, " ", a.header.Get("Location")))
-}
-
-// isPageOf reports whether an answer is a page for the account of that name.
-func (w *world) isPageOf(a answer, name string) bool {
-	have, ok := accountOf(a.body)
-	return a.status == 200 && ok && have == name
 }
 
 // requestID is what differs between two error pages that are otherwise equal.

@@ -77,7 +77,7 @@ func fill(b *testing.B, n int) (path string) {
 				}
 				for j := i * perAccount; err == nil && j < min(n, (i+1)*perAccount); j++ {
 					err = db.Sessions().Begin(b.Context(), sessions.KeyOf(sessionID(j)), sessions.Key{}, sessions.Session{
-						Account: sessions.Account(at(i)), Began: now, Seen: now, Proved: now,
+						Account: sessions.Account(at(i)), Began: now, Seen: now, Reauthenticated: now,
 						Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.1",
 					}, []byte(strings.Repeat("data", 20)))
 				}

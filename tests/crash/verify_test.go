@@ -122,9 +122,8 @@ func (c *client) verifyAccount(a *account) error {
 
 // isIn reports whether a session is logged in, without rendering a page for it.
 func (c *client) isIn(cookie string) (bool, error) {
-	// With a recent re-authentication the answer redirects to next, otherwise to
-	// the login.
-	answer, err := c.browser(cookie).Get("/prove?next=/account")
+	// Whoever has proved themselves lately is led on, nobody is led to the login.
+	answer, err := c.browser(cookie).Get("/reauthenticate?next=/account")
 	switch {
 	case err != nil:
 		return false, err

@@ -4,6 +4,7 @@ package text
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -25,3 +26,16 @@ func Clean(s string, max int) string {
 }
 
 const replacement = string(utf8.RuneError)
+
+// Lines returns text of many lines as a store takes it: valid UTF-8 without control
+// characters but newline and tab, newlines as \n, no space around it.
+func Lines(s string) string {
+	s = strings.ToValidUTF8(s, replacement)
+	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return utf8.RuneError
+		}
+		return r
+	}, s))
+}

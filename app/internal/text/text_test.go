@@ -53,3 +53,18 @@ func FuzzClean(f *testing.F) {
 		}
 	})
 }
+
+func TestLines(t *testing.T) {
+	for typed, want := range map[string]string{
+		"":                          "",
+		" \r\n\t ":                  "",
+		" a\r\nb\rc\nd\n\ne\tf \n":  "a\nb\nc\nd\n\ne\tf",
+		"a\x00b\x1b[31m\x7f\u0085c": "a\uFFFDb\uFFFD[31m\uFFFD\uFFFDc",
+		"a\xffb\xed\xa0\x80":        "a\uFFFDb\uFFFD",
+		"<b>&amp; é🏀":               "<b>&amp; é🏀",
+	} {
+		if got := text.Lines(typed); got != want {
+			t.Errorf("%q: %q, want %q", typed, got, want)
+		}
+	}
+}

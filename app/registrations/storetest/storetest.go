@@ -38,6 +38,8 @@ func Test(t *testing.T, open func(t *testing.T) Stores) {
 		{"PagesGoOn", testPagesGoOn},
 		{"Cursors", testCursors},
 		{"NotFound", testNotFound},
+		{"Update", testUpdate},
+		{"UpdateRefused", testUpdateRefused},
 		{"Delete", testDelete},
 		{"DeleteAccount", testDeleteAccount},
 		{"EndedContext", testEndedContext},
@@ -195,11 +197,70 @@ func testNotFound(t *testing.T, s Stores) {
 		if _, err := s.Get(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Get: %v, want store.ErrNotFound", err)
 		}
+		if err := s.Update(t.Context(), registrations.Registration{ID: id, Owner: ann, Sport: "Climbing", At: noon}); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Update: %v, want store.ErrNotFound", err)
+		}
 		if err := s.Delete(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Delete: %v, want store.ErrNotFound", err)
 		}
 	}
 	s.has(t, ann, r)
+}
+
+// Whatever changes, the list follows, and the sport that was left is free again.
+func testUpdate(t *testing.T, s Stores) {
+	ann, bob := s.owner(t, "ann"), s.owner(t, "bob")
+	r, other := s.insert(t, ann, "Football"), s.insert(t, ann, "Swimming")
+	bobs := s.insert(t, bob, "Climbing")
+	update := func() {
+		t.Helper()
+		if err := s.Update(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, note := range []string{"one line", "many\n\n\tlines", "<b>é ﷺ 🏀</b>", strings.Repeat("🏀", registrations.MaxNote), ""} {
+		r.Note = note
+		update()
+		s.has(t, ann, r, other)
+	}
+	r.Note, r.Sport, r.At = "kept", "Tennis", noon.Add(time.Hour)
+	update()
+	s.has(t, ann, other, r)
+	update() // the same again
+	s.has(t, ann, other, r)
+	again := s.insert(t, ann, "Football")
+	s.has(t, ann, again, other, r)
+	s.has(t, bob, bobs)
+	if err := s.Delete(t.Context(), r.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.has(t, ann, again, other, s.insert(t, ann, "Tennis"))
+}
+
+// A refused Update changes nothing.
+func testUpdateRefused(t *testing.T, s Stores) {
+	ann, bob := s.owner(t, "ann"), s.owner(t, "bob")
+	r, other := s.insert(t, ann, "Football"), s.insert(t, ann, "Swimming")
+	taken := r
+	taken.Sport, taken.Note = other.Sport, "lost"
+	if err := s.Update(t.Context(), taken); !errors.Is(err, store.ErrTaken) {
+		t.Errorf("a sport that the owner has: %v, want store.ErrTaken", err)
+	}
+	stolen := r
+	stolen.Owner = bob
+	if err := s.Update(t.Context(), stolen); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("another owner: %v, want store.ErrNotFound", err)
+	}
+	s.has(t, ann, r, other)
+	s.has(t, bob)
+	r.Sport = "Climbing"
+	if err := s.Delete(t.Context(), r.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(t.Context(), r); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a registration that is gone: %v, want store.ErrNotFound", err)
+	}
+	s.has(t, ann, other)
 }
 
 func testDelete(t *testing.T, s Stores) {
@@ -345,6 +406,11 @@ func testEndedContext(t *testing.T, s Stores) {
 	for ctx, want := range map[context.Context]error{canceled: context.Canceled, late: context.DeadlineExceeded} {
 		if err := s.Insert(ctx, registration(ann, "Swimming")); !errors.Is(err, want) {
 			t.Errorf("Insert: %v, want %v", err, want)
+		}
+		changed := kept
+		changed.Note = "lost"
+		if err := s.Update(ctx, changed); !errors.Is(err, want) {
+			t.Errorf("Update: %v, want %v", err, want)
 		}
 		if err := s.Store.Delete(ctx, kept.ID); !errors.Is(err, want) {
 			t.Errorf("Delete: %v, want %v", err, want)

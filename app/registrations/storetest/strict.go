@@ -22,7 +22,7 @@ type strict struct {
 func (s strict) Insert(ctx context.Context, r registrations.Registration) error {
 	s.t.Helper()
 	accountstest.CheckContext(s.t, "Insert", ctx)
-	accountstest.CheckText(s.t, "Insert", r.Sport)
+	accountstest.CheckText(s.t, "Insert", r.Sport, r.Note)
 	accountstest.CheckTimes(s.t, "Insert", time.Microsecond, r.At)
 	return s.Store.Insert(ctx, r)
 }
@@ -31,6 +31,14 @@ func (s strict) Get(ctx context.Context, id registrations.ID) (registrations.Reg
 	s.t.Helper()
 	accountstest.CheckContext(s.t, "Get", ctx)
 	return s.Store.Get(ctx, id)
+}
+
+func (s strict) Update(ctx context.Context, r registrations.Registration) error {
+	s.t.Helper()
+	accountstest.CheckContext(s.t, "Update", ctx)
+	accountstest.CheckText(s.t, "Update", r.Sport, r.Note)
+	accountstest.CheckTimes(s.t, "Update", time.Microsecond, r.At)
+	return s.Store.Update(ctx, r)
 }
 
 func (s strict) ListByOwner(ctx context.Context, owner accounts.ID, after string, limit int) ([]registrations.Registration, string, error) {

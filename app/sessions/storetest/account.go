@@ -204,7 +204,7 @@ func testAnonymous(t *testing.T, h *house) {
 	k, anns := h.key(), h.begin(ann)
 	h.must(h.Sessions.Begin(t.Context(), k, sessions.Key{}, sessions.Session{Began: now, Seen: now}, data))
 	s := h.lives("nobody's", k, nobody)
-	if s.Admin || s.PasswordVersion != 0 || !s.Proved.IsZero() || !s.Began.Equal(now) || !s.Seen.Equal(now) {
+	if s.Admin || s.PasswordVersion != 0 || !s.Reauthenticated.IsZero() || !s.Began.Equal(now) || !s.Seen.Equal(now) {
 		t.Errorf("%+v", s)
 	}
 	h.must(h.Sessions.Change(t.Context(), k, []byte("changed")))

@@ -18,13 +18,13 @@ func testRotate(t *testing.T, h *house) {
 	want := h.lives("before", first, ann)
 	h.clock.Add(20 * time.Minute)
 	second := h.key()
-	proved := h.clock.Now()
-	h.must(h.Sessions.Rotate(t.Context(), second, first, proved))
+	at := h.clock.Now()
+	h.must(h.Sessions.Rotate(t.Context(), second, first, at))
 	check := func(when string) {
 		t.Helper()
 		h.ended(when+": the old key", first)
 		got := h.lives(when+": the new key", second, ann)
-		if got.Proved != proved || got.Began != want.Began || got.PasswordVersion != want.PasswordVersion || got.Admin != want.Admin {
+		if got.Reauthenticated != at || got.Began != want.Began || got.PasswordVersion != want.PasswordVersion || got.Admin != want.Admin {
 			t.Errorf("%s: %+v", when, got)
 		}
 		if got := h.dataOf(second); string(got) != string(data) {
@@ -34,7 +34,7 @@ func testRotate(t *testing.T, h *house) {
 		h.lives(when+": Bob's", bobs, bob)
 		list, err := h.Sessions.List(t.Context(), sessions.Account(ann.ID), 10)
 		i := slices.IndexFunc(list, func(s sessions.Session) bool { return s.Key == second })
-		if err != nil || len(list) != 2 || i < 0 || list[i].Agent != "agent" || list[i].Address != "192.0.2.1" || list[i].Proved != proved {
+		if err != nil || len(list) != 2 || i < 0 || list[i].Agent != "agent" || list[i].Address != "192.0.2.1" || list[i].Reauthenticated != at {
 			t.Errorf("%s: List: %+v, %v", when, list, err)
 		}
 	}
@@ -52,7 +52,7 @@ func testRotate(t *testing.T, h *house) {
 	for range 8 {
 		all.Go(func() {
 			k := h.key()
-			err := h.Sessions.Rotate(t.Context(), k, second, proved)
+			err := h.Sessions.Rotate(t.Context(), k, second, at)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -76,7 +76,7 @@ func testRotate(t *testing.T, h *house) {
 	h.ended("after EndAll", won[0], other)
 }
 
-// A proof moves the idle limit as any activity, and never the absolute one.
+// A re-authentication moves the idle limit as any activity, and never the absolute one.
 func testRotateLimits(t *testing.T, h *house) {
 	ann := h.account("Ann")
 	idle, old := h.begin(ann), h.key()

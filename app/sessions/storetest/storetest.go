@@ -149,7 +149,7 @@ func (h *house) session(a accounts.Account) sessions.Session {
 	now := h.clock.Now()
 	return sessions.Session{
 		Account: sessions.Account(a.ID), PasswordVersion: a.PasswordVersion,
-		Began: now, Seen: now, Proved: now, Agent: "agent", Address: "192.0.2.1",
+		Began: now, Seen: now, Reauthenticated: now, Agent: "agent", Address: "192.0.2.1",
 	}
 }
 
@@ -245,7 +245,7 @@ func (h *house) await(what string, done func() bool) {
 func testBegin(t *testing.T, h *house) {
 	ann, bob := h.account("Ann Smith"), h.account("Bob")
 	want := h.session(ann)
-	want.Seen, want.Proved = want.Seen.Add(time.Millisecond), want.Proved.Add(2*time.Millisecond)
+	want.Seen, want.Reauthenticated = want.Seen.Add(time.Millisecond), want.Reauthenticated.Add(2*time.Millisecond)
 	k := h.key()
 	h.must(h.Sessions.Begin(t.Context(), k, sessions.Key{}, want, data))
 	bobs := h.begin(bob)

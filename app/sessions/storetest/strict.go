@@ -40,7 +40,7 @@ func (s strict) Data(ctx context.Context, k sessions.Key) ([]byte, error) {
 
 func (s strict) Begin(ctx context.Context, k, replaces sessions.Key, one sessions.Session, data []byte) error {
 	s.t.Helper()
-	s.check(ctx, "Begin", one.Began, one.Seen, one.Proved)
+	s.check(ctx, "Begin", one.Began, one.Seen, one.Reauthenticated)
 	accountstest.CheckText(s.t, "Begin", one.Name, one.Agent, one.Address)
 	if len(one.Agent) > 256 {
 		s.t.Errorf("Begin: an agent of %d bytes", len(one.Agent))
@@ -60,10 +60,10 @@ func (s strict) Renew(ctx context.Context, k sessions.Key, seen time.Time) {
 	s.Store.Renew(ctx, k, seen)
 }
 
-func (s strict) Rotate(ctx context.Context, k, replaces sessions.Key, proved time.Time) error {
+func (s strict) Rotate(ctx context.Context, k, replaces sessions.Key, at time.Time) error {
 	s.t.Helper()
-	s.check(ctx, "Rotate", proved)
-	return s.Store.Rotate(ctx, k, replaces, proved)
+	s.check(ctx, "Rotate", at)
+	return s.Store.Rotate(ctx, k, replaces, at)
 }
 
 func (s strict) End(ctx context.Context, k sessions.Key) error {

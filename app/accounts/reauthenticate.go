@@ -7,26 +7,26 @@ import (
 	"net/netip"
 )
 
-// Prove checks the password of an account that is logged in, before a critical
+// Reauthenticate checks the password of an account that is logged in, before a critical
 // step (ASVS 7.5.1). It returns ErrNotFound or an *Error of kind Wrong, TooMany
 // or Busy.
 //
 // With Settings.Dev, the empty password is right for an account without a
 // password.
-func (a *Accounts) Prove(ctx context.Context, id ID, password string, from netip.Addr) error {
-	_, err := a.proved(ctx, id, password, from)
+func (a *Accounts) Reauthenticate(ctx context.Context, id ID, password string, from netip.Addr) error {
+	_, err := a.reauthenticate(ctx, id, password, from)
 	return err
 }
 
-func (a *Accounts) proved(ctx context.Context, id ID, password string, from netip.Addr) (Account, error) {
+func (a *Accounts) reauthenticate(ctx context.Context, id ID, password string, from netip.Addr) (Account, error) {
 	account, err := a.store.ByID(ctx, id)
 	if err != nil {
-		return Account{}, fmt.Errorf("accounts: prove: %w", err)
+		return Account{}, fmt.Errorf("accounts: re-authenticate: %w", err)
 	}
 	if a.dev && account.Hash == "" && password == "" && !account.Disabled {
 		return account, nil
 	}
-	try, err := a.throttle.prove(id, from)
+	try, err := a.throttle.reauthenticate(id, from)
 	if err != nil {
 		return Account{}, err
 	}
@@ -44,7 +44,7 @@ func (a *Accounts) proved(ctx context.Context, id ID, password string, from neti
 
 // ChangePassword replaces the password (ASVS 6.2.3) and ends all sessions of
 // the account. The caller begins a new session for the browser that made the
-// request. It returns the updated account. Errors are those of Prove, and an
+// request. It returns the updated account. Errors are those of Reauthenticate, and an
 // *Error of kind Invalid for the new password.
 func (a *Accounts) ChangePassword(ctx context.Context, id ID, old, chosen string, from netip.Addr) (Account, error) {
 	account, err := a.store.ByID(ctx, id)
@@ -55,13 +55,13 @@ func (a *Accounts) ChangePassword(ctx context.Context, id ID, old, chosen string
 	if err != nil {
 		return Account{}, err
 	}
-	if account, err = a.proved(ctx, id, old, from); err != nil {
+	if account, err = a.reauthenticate(ctx, id, old, from); err != nil {
 		return Account{}, err
 	}
 	// Compare only after the check of the old password: earlier, this message
 	// would confirm a correct guess.
 	if same, err := normalise(old); err == nil && same == password {
-		return Account{}, invalid("The new password is the old one. Please take another.")
+		return Account{}, invalid(FieldPassword, "The new password is the old one. Please take another.")
 	}
 	hash, err := a.hash(ctx, password)
 	if err != nil {
@@ -83,9 +83,9 @@ func (a *Accounts) hash(ctx context.Context, password string) (hash string, err 
 }
 
 // Delete checks the password and deletes the account with everything it owns.
-// Errors are those of Prove, and ErrLastAdmin.
+// Errors are those of Reauthenticate, and ErrLastAdmin.
 func (a *Accounts) Delete(ctx context.Context, id ID, password string, from netip.Addr) error {
-	if _, err := a.proved(ctx, id, password, from); err != nil {
+	if _, err := a.reauthenticate(ctx, id, password, from); err != nil {
 		return err
 	}
 	return a.Remove(ctx, id)

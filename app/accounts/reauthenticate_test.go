@@ -47,7 +47,7 @@ func TestChangePassword(t *testing.T) {
 }
 
 // Re-authentication is throttled, separately from logins.
-func TestProveThrottled(t *testing.T) {
+func TestReauthenticateThrottled(t *testing.T) {
 	s, store, now := open(t)
 	a := signUp(t, s, "alice")
 	for range 5 {
@@ -57,7 +57,7 @@ func TestProveThrottled(t *testing.T) {
 		var err error
 		switch i % 3 {
 		case 0:
-			err = s.Prove(t.Context(), a.ID, "wrong", home)
+			err = s.Reauthenticate(t.Context(), a.ID, "wrong", home)
 		case 1:
 			_, err = s.ChangePassword(t.Context(), a.ID, "wrong", another, home)
 		case 2:
@@ -66,27 +66,27 @@ func TestProveThrottled(t *testing.T) {
 		refused(t, "failures of logins do not count", err, accounts.Wrong, wrongPassword)
 	}
 	const wait = "Too many tries. Please wait 15 seconds."
-	refused(t, "prove", s.Prove(t.Context(), a.ID, good, home), accounts.TooMany, wait)
+	refused(t, "re-authenticate", s.Reauthenticate(t.Context(), a.ID, good, home), accounts.TooMany, wait)
 	_, err := s.ChangePassword(t.Context(), a.ID, good, another, home)
 	refused(t, "change", err, accounts.TooMany, wait)
 	refused(t, "delete", s.Delete(t.Context(), a.ID, good, home), accounts.TooMany, wait)
 	now.Add(15 * time.Second)
-	if err := s.Prove(t.Context(), a.ID, good, home); err != nil {
+	if err := s.Reauthenticate(t.Context(), a.ID, good, home); err != nil {
 		t.Errorf("after the wait: %v", err)
 	}
 	if err := s.Delete(t.Context(), a.ID, good, home); err != nil || len(store.accounts) != 0 {
 		t.Errorf("delete: %v, %d accounts", err, len(store.accounts))
 	}
-	if err := s.Prove(t.Context(), a.ID, good, home); !errors.Is(err, accounts.ErrNotFound) {
-		t.Errorf("prove after that: %v", err)
+	if err := s.Reauthenticate(t.Context(), a.ID, good, home); !errors.Is(err, accounts.ErrNotFound) {
+		t.Errorf("re-authenticate after that: %v", err)
 	}
 }
 
 // A disabled account cannot re-authenticate, even if a session is left.
-func TestProveDisabled(t *testing.T) {
+func TestReauthenticateDisabled(t *testing.T) {
 	s, store, _ := open(t)
 	a := signUp(t, s, "alice")
 	a.Disabled = true
 	store.accounts[a.ID] = a
-	refused(t, "prove", s.Prove(t.Context(), a.ID, good, home), accounts.Wrong, wrongPassword)
+	refused(t, "re-authenticate", s.Reauthenticate(t.Context(), a.ID, good, home), accounts.Wrong, wrongPassword)
 }

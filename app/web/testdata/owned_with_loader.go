@@ -1,0 +1,19 @@
+package web
+
+import (
+	"github.com/gofiber/fiber/v2"
+
+	"latchkey/app/accounts"
+)
+
+func overlaid() route { return owned("GET", "/x/:id", overlaidLoad, overlaidServe) }
+
+func overlaidLoad(*fiber.Ctx) (string, accounts.ID, error) { return "", accounts.ID{}, nil }
+
+func overlaidServe(*fiber.Ctx, Visitor, string) error { return nil }
+
+func overlaidServeInt(*fiber.Ctx, Visitor, int) error { return nil }
+
+func overlaidHandler(*fiber.Ctx, Visitor) error { return nil }
+
+var _ = []any{overlaid, overlaidLoad, overlaidServe, overlaidServeInt, overlaidHandler}
