@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"latchkey/app/accounts"
-	"latchkey/app/internal/store"
 	"latchkey/app/internal/text"
 )
 
@@ -59,18 +58,7 @@ func Open(list []Registration) []string {
 	})
 }
 
-// ID tells registrations apart for ever. It is no secret, and knowing it permits
-// nothing.
+// ID tells registrations apart for ever. Knowing it permits nothing.
 type ID accounts.ID
 
 func (id ID) String() string { return accounts.ID(id).String() }
-
-// ParseID reads what String wrote. Anything else is the id of nothing, so the error
-// is store.ErrNotFound.
-func ParseID(s string) (ID, error) {
-	id, err := accounts.ParseID(s)
-	if err != nil {
-		return ID{}, store.ErrNotFound
-	}
-	return ID(id), nil
-}

@@ -8,12 +8,14 @@ import (
 
 type passwordForm struct {
 	refused
-	Old secret `form:"old" error:"current password"`
-	New secret `form:"new" error:"password"`
+	Name string `form:"name"` // for password managers, and otherwise ignored
+	Old  secret `form:"old" error:"current password"`
+	New  secret `form:"new" error:"password"`
 }
 
 type deleteForm struct {
 	refused
+	Name     string `form:"name"` // for password managers, and otherwise ignored
 	Password secret `form:"password" error:"current password"`
 }
 

@@ -6,6 +6,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"latchkey/app/accounts"
+	"latchkey/app/internal/store"
 	"latchkey/app/internal/text"
 )
 
@@ -99,4 +101,13 @@ func shown(typed string) string { return strings.ToValidUTF8(typed, "\uFFFD") }
 func query(c *fiber.Ctx, name string) string {
 	const longest = 2048 // bytes
 	return text.Clean(string(c.Request().URI().QueryArgs().Peek(name)), longest)
+}
+
+// pathID reads the id in the address. What cannot be one is the id of nothing.
+func pathID[ID ~[16]byte](c *fiber.Ctx) (ID, error) {
+	id, err := accounts.ParseID(c.Params("id"))
+	if err != nil {
+		return ID{}, store.ErrNotFound
+	}
+	return ID(id), nil
 }

@@ -46,21 +46,20 @@ func (s *Site) showRegistrations(c *fiber.Ctx, v Visitor, form registrationForm)
 // register registers the visitor. The owner is who is logged in (OWASP ASVS 15.3.3).
 func (s *Site) register(c *fiber.Ctx, v Visitor) error {
 	r := registrations.New(v.ID)
-	form, err := s.saveRegistration(c, v, "registration", &r, s.registrations.Insert)
+	form, saved, err := s.saveRegistration(c, v, "registration", &r, s.registrations.Insert)
 	if err != nil {
-		if err := setRefusal(c, &form, err); err != nil {
-			return err
-		}
+		return err
+	} else if !saved {
 		return s.showRegistrations(c, v, form)
 	}
 	s.flash(c, flashRegistration)
 	return seeOther(c, "/registrations")
 }
 
-// saveRegistration puts what was typed into r and saves it.
-func (s *Site) saveRegistration(c *fiber.Ctx, v Visitor, event string, r *registrations.Registration, save func(context.Context, registrations.Registration) error) (registrationForm, error) {
-	form, err := decode[registrationForm](c)
-	if err == nil {
+// saveRegistration puts what was typed into r and saves it, or says in the form why
+// not.
+func (s *Site) saveRegistration(c *fiber.Ctx, v Visitor, event string, r *registrations.Registration, save func(context.Context, registrations.Registration) error) (form registrationForm, saved bool, err error) {
+	if form, err = decode[registrationForm](c); err == nil {
 		if err = r.Set(form.Sport.Value, form.Note.Value); err == nil {
 			err = save(c.UserContext(), *r)
 		}
@@ -69,12 +68,15 @@ func (s *Site) saveRegistration(c *fiber.Ctx, v Visitor, event string, r *regist
 		}
 		s.eventBy(c, v, event, err, aboutRegistration(*r)...)
 	}
-	return form, err
+	if err != nil {
+		return form, false, setRefusal(c, &form, err)
+	}
+	return form, true, nil
 }
 
 // loadRegistration finds the registration that the address names, and its owner.
 func (s *Site) loadRegistration(c *fiber.Ctx) (r registrations.Registration, owner accounts.ID, err error) {
-	id, err := registrations.ParseID(c.Params("id"))
+	id, err := pathID[registrations.ID](c)
 	if err == nil {
 		r, err = s.registrations.Get(c.UserContext(), id)
 	}
@@ -89,27 +91,26 @@ type registrationPage struct {
 	Back         string
 }
 
-func (s *Site) registrationPage(c *fiber.Ctx, v Visitor, r registrations.Registration, form registrationForm) registrationPage {
-	return registrationPage{s.page(c, v, r.Sport), form, r, registrations.Sports(), registrationsOf(v, r.Owner)}
+// showRegistration renders one of the views of a registration.
+func (s *Site) showRegistration(c *fiber.Ctx, v Visitor, view string, r registrations.Registration, form registrationForm) error {
+	return c.Render(view, registrationPage{s.page(c, v, r.Sport), form, r, registrations.Sports(), registrationsOf(v, r.Owner)})
 }
 
 func (s *Site) registration(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
-	return c.Render("registration", s.registrationPage(c, v, r, registrationForm{}))
+	return s.showRegistration(c, v, "registration", r, registrationForm{})
 }
 
 func (s *Site) registrationEditForm(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
-	form := registrationForm{Sport: input{Value: r.Sport, Focus: true}, Note: input{Value: r.Note}}
-	return c.Render("registration_edit", s.registrationPage(c, v, r, form))
+	return s.showRegistration(c, v, "registration_edit", r, registrationForm{Sport: input{Value: r.Sport, Focus: true}, Note: input{Value: r.Note}})
 }
 
 func (s *Site) registrationEdit(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
 	before := r
-	form, err := s.saveRegistration(c, v, "registration change", &r, s.registrations.Update)
+	form, saved, err := s.saveRegistration(c, v, "registration change", &r, s.registrations.Update)
 	if err != nil {
-		if err := setRefusal(c, &form, err); err != nil {
-			return err
-		}
-		return c.Render("registration_edit", s.registrationPage(c, v, before, form))
+		return err
+	} else if !saved {
+		return s.showRegistration(c, v, "registration_edit", before, form)
 	}
 	s.flash(c, flashRegistrationChanged)
 	return seeOther(c, "/registrations/"+r.ID.String())

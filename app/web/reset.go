@@ -11,6 +11,7 @@ import (
 
 type resetForm struct {
 	refused
+	Name     string `form:"name"` // for password managers, and otherwise ignored
 	Password secret `form:"password"`
 }
 

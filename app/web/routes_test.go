@@ -247,10 +247,10 @@ func TestRouteWithoutWho(t *testing.T) {
 // that fits.
 func TestOwnedNeedsALoader(t *testing.T) {
 	for file, want := range map[string]string{
-		"owned_with_loader.go":    "",
-		"owned_without_loader.go": "not enough arguments in call to owned",
-		"owned_wrong_loader.go":   "does not match",
-		"owned_constant.go":       "undefined: owner",
+		"owned_with_loader.txt":    "",
+		"owned_without_loader.txt": "not enough arguments in call to owned",
+		"owned_wrong_loader.txt":   "does not match",
+		"owned_constant.txt":       "undefined: owner",
 	} {
 		folder, err := filepath.Abs(".")
 		if err != nil {

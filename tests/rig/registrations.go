@@ -9,7 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-var row = regexp.MustCompile(`<li><span>([^<]+) <small>[^\n]*\n<form method="post" action="/registrations/([^/]+)/deregister">`)
+var row = regexp.MustCompile(`<li><span><a href="/registrations/[^"]+">([^<]+)</a> <small>[^\n]*\n<form method="post" action="/registrations/([^/]+)/deregister">`)
 
 // Registrations returns the sports on the page of registrations, each with the
 // address of its button. Anything else than that page is an error.
