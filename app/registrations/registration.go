@@ -1,6 +1,5 @@
-// Package registrations holds the example of a resource: an account's answer "I
-// play this sport". Replace it with one of your own. It knows neither the web nor
-// the disk.
+// Package registrations is the example of a resource, to replace with your own: an
+// account's answer "I play this sport". It knows neither the web nor the disk.
 package registrations
 
 import (
@@ -45,8 +44,7 @@ func (r *Registration) Set(sport, note string) error {
 	return wrong
 }
 
-// Sports returns what one may register for, in the order in which it is shown. A
-// sport that is taken off stays with those who registered for it.
+// Sports returns what one may register for, in the order in which it is shown.
 func Sports() []string {
 	return []string{"Badminton", "Basketball", "Climbing", "Football", "Swimming", "Table tennis", "Volleyball"}
 }

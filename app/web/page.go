@@ -6,8 +6,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"latchkey/app/accounts"
-	"latchkey/app/internal/store"
 	"latchkey/app/internal/text"
 )
 
@@ -107,13 +105,4 @@ func (s *Site) done(c *fiber.Ctx, which flash, path string) error {
 func query(c *fiber.Ctx, name string) string {
 	const longest = 2048 // bytes
 	return text.Clean(string(c.Request().URI().QueryArgs().Peek(name)), longest)
-}
-
-// pathID reads the id in the address. What cannot be one is the id of nothing.
-func pathID[ID ~[16]byte](c *fiber.Ctx) (ID, error) {
-	id, err := accounts.ParseID(c.Params("id"))
-	if err != nil {
-		return ID{}, store.ErrNotFound
-	}
-	return ID(id), nil
 }

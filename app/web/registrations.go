@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -64,7 +63,7 @@ func (s *Site) saveRegistration(c *fiber.Ctx, v Visitor, event string, r registr
 		if errors.Is(err, store.ErrTaken) {
 			err = registrations.ErrTaken
 		}
-		s.eventBy(c, v, event, err, aboutRegistration(r)...)
+		s.eventBy(c, v, event, err, aboutOwned("registration", r.ID, r.Owner)...)
 	}
 	if err != nil {
 		return form, false, setRefusal(c, &form, err)
@@ -73,11 +72,8 @@ func (s *Site) saveRegistration(c *fiber.Ctx, v Visitor, event string, r registr
 }
 
 // loadRegistration finds the registration that the address names, and its owner.
-func (s *Site) loadRegistration(c *fiber.Ctx) (r registrations.Registration, owner accounts.ID, err error) {
-	id, err := pathID[registrations.ID](c)
-	if err == nil {
-		r, err = s.registrations.Get(c.UserContext(), id)
-	}
+func (s *Site) loadRegistration(c *fiber.Ctx) (registrations.Registration, accounts.ID, error) {
+	r, err := loadByID(c, s.registrations.Get)
 	return r, r.Owner, err
 }
 
@@ -90,7 +86,7 @@ type registrationPage struct {
 }
 
 func (s *Site) registration(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
-	return c.Render("registration", registrationPage{Page: s.page(c, v, r.Sport), Registration: r, Back: registrationsOf(v, r.Owner)})
+	return c.Render("registration", registrationPage{Page: s.page(c, v, r.Sport), Registration: r, Back: backTo(v, r.Owner, "/registrations")})
 }
 
 func (s *Site) registrationEditForm(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
@@ -117,26 +113,14 @@ func (s *Site) deregisterForm(c *fiber.Ctx, v Visitor, r registrations.Registrat
 	if err != nil {
 		return err
 	}
-	return s.confirm(c, v, question{"Deregister", "Remove the registration for " + r.Sport + "?", "The note is removed, too.", false}, owner, registrationsOf(v, r.Owner))
+	return s.confirm(c, v, question{"Deregister", "Remove the registration for " + r.Sport + "?", "The note is removed, too.", false}, owner, backTo(v, r.Owner, "/registrations"))
 }
 
 func (s *Site) deregister(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
 	err := s.registrations.Delete(c.UserContext(), r.ID)
-	s.eventBy(c, v, "deregistration", err, aboutRegistration(r)...)
+	s.eventBy(c, v, "deregistration", err, aboutOwned("registration", r.ID, r.Owner)...)
 	if err != nil {
 		return err
 	}
-	return s.done(c, flashRegistrationRemoved, registrationsOf(v, r.Owner))
-}
-
-// registrationsOf returns the page that lists an owner's registrations to the visitor.
-func registrationsOf(v Visitor, owner accounts.ID) string {
-	if v.ID == owner {
-		return "/registrations"
-	}
-	return adminAccount(owner)
-}
-
-func aboutRegistration(r registrations.Registration) []slog.Attr {
-	return []slog.Attr{slog.String("registration", r.ID.String()), slog.String("owner", r.Owner.String()), slog.String("sport", r.Sport)}
+	return s.done(c, flashRegistrationRemoved, backTo(v, r.Owner, "/registrations"))
 }
