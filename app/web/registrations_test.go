@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"html"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/app/internal/store"
 	"latchkey/app/registrations"
 )
 
@@ -348,5 +350,23 @@ func TestEditGoesOnAfterReauthentication(t *testing.T) {
 	// A second tab that still asks is let through, and its password is no field.
 	if got := w.post("administrator", path+"/edit", form.Encode()); got.String() != "303 "+path {
 		t.Errorf("the second tab: %s", got)
+	}
+}
+
+// full is a store without room.
+type full struct{ registrations.Store }
+
+func (full) Insert(context.Context, registrations.Registration) error { return store.ErrFull }
+
+// Any store may have no room, not only that of sessions.
+func TestAnyStoreMayBeFull(t *testing.T) {
+	w := newWorld(t)
+	w.registrations = full{w.db.Registrations()}
+	got := w.post("owner", "/registrations", "sport=Football")
+	if got.status != 503 || got.header.Get("Retry-After") != "60" || strings.Contains(got.body, "store:") {
+		t.Errorf("%s, Retry-After %q\n%s", got, got.header.Get("Retry-After"), got.body)
+	}
+	if sports := w.sports("owner"); len(sports) > 0 {
+		t.Errorf("registered for %q", sports)
 	}
 }

@@ -834,16 +834,16 @@ func FuzzDecode(f *testing.F) {
 
 // BenchmarkDecode reads one record as a page does. It should take 0.3 µs at most.
 func BenchmarkDecode(b *testing.B) {
-	type registration struct {
+	type answer struct {
 		ID, Owner ID
 		Sport     string
 		At        time.Time
 	}
-	table := Owned[registration]{Name: "registrations"}
+	table := Owned[answer]{Name: "answers"}
 	o := testOptions()
 	o.Tables = append(o.Tables, table)
 	tx := &Tx{db: &DB{layouts: o.layouts()}}
-	r := registration{ID: number(1), Owner: number(2), Sport: "chess boxing", At: time.Now().UTC().Truncate(time.Microsecond)}
+	r := answer{ID: number(1), Owner: number(2), Sport: "chess boxing", At: time.Now().UTC().Truncate(time.Microsecond)}
 	key := table.key(r.Owner, r.ID, &r)
 	value, err := table.encode(tx, key, &r)
 	if err != nil {
