@@ -12,8 +12,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"latchkey/app/internal/store"
-	"latchkey/app/registrations"
 	"latchkey/app/sessions"
 )
 
