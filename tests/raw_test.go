@@ -259,7 +259,7 @@ func TestLargestBody(t *testing.T) {
 	c := s.client()
 	c.send(request{
 		method: http.MethodPost, path: "/login", header: c.sameOrigin(), contentType: "application/x-www-form-urlencoded",
-		body: s.proof("Ada").Encode() + "&x=" + strings.Repeat("a", 60<<10),
+		body: s.proof("Ada").Encode() + "&next=" + strings.Repeat("a", 60<<10),
 	}).expect(http.StatusSeeOther)
 	c.mustBe("Ada")
 }

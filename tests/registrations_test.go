@@ -72,7 +72,8 @@ func TestFieldsThatMakeNobodyPowerful(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	eve := s.login("Eve")
-	eve.post("/registrations", url.Values{"sport": {"Football"}, "admin": {"true"}, "owner": {"Ada"}, "role": {"administrator"}}).expect(http.StatusSeeOther)
+	eve.post("/registrations", url.Values{"sport": {"Football"}, "admin": {"true"}, "owner": {"Ada"}, "role": {"administrator"}}).expect(http.StatusBadRequest)
+	eve.get("/registrations").shows("You are not registered for any sport.")
 	eve.get("/admin").expect(http.StatusNotFound)
 	for _, sport := range []string{"", "Chess-boxing", "football", "Football\x00"} {
 		eve.post("/registrations", url.Values{"sport": {sport}}).expect(http.StatusUnprocessableEntity)

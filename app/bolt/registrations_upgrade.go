@@ -24,13 +24,11 @@ func convertRegistration(tx *kv.Tx, key, record []byte) error {
 		Sport: string(key[len(accounts.ID{}):]),
 		At:    fromNanoseconds(content[16:]),
 	})
+	if ids := tx.Tx.Bucket([]byte("registration ids")); err == nil && ids != nil {
+		err = ids.Delete(id[:])
+	}
 	if err != nil {
 		return err
-	}
-	if ids := tx.Tx.Bucket([]byte("registration ids")); ids != nil {
-		if err := ids.Delete(id[:]); err != nil {
-			return err
-		}
 	}
 	return tx.Tx.Bucket([]byte("registrations")).Delete(key)
 }

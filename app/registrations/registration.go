@@ -1,6 +1,5 @@
-// Package registrations holds the example of a resource: an account's answer "I
-// play this sport". Replace it with one of your own. It knows neither the web nor
-// the disk.
+// Package registrations is the example of a resource, to replace with your own: an
+// account's answer "I play this sport". It knows neither the web nor the disk.
 package registrations
 
 import (
@@ -10,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"latchkey/app/accounts"
-	"latchkey/app/internal/store"
 	"latchkey/app/internal/text"
 )
 
@@ -46,8 +44,7 @@ func (r *Registration) Set(sport, note string) error {
 	return wrong
 }
 
-// Sports returns what one may register for, in the order in which it is shown. A
-// sport that is taken off stays with those who registered for it.
+// Sports returns what one may register for, in the order in which it is shown.
 func Sports() []string {
 	return []string{"Badminton", "Basketball", "Climbing", "Football", "Swimming", "Table tennis", "Volleyball"}
 }
@@ -59,18 +56,7 @@ func Open(list []Registration) []string {
 	})
 }
 
-// ID tells registrations apart for ever. It is no secret, and knowing it permits
-// nothing.
+// ID tells registrations apart for ever. Knowing it permits nothing.
 type ID accounts.ID
 
 func (id ID) String() string { return accounts.ID(id).String() }
-
-// ParseID reads what String wrote. Anything else is the id of nothing, so the error
-// is store.ErrNotFound.
-func ParseID(s string) (ID, error) {
-	id, err := accounts.ParseID(s)
-	if err != nil {
-		return ID{}, store.ErrNotFound
-	}
-	return ID(id), nil
-}

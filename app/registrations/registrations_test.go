@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"latchkey/app/accounts"
-	"latchkey/app/internal/store"
 	"latchkey/app/registrations"
 )
 
@@ -88,17 +87,5 @@ func TestSportsOpen(t *testing.T) {
 	all[0] = "changed"
 	if slices.Contains(registrations.Sports(), "changed") {
 		t.Error("the list of sports can be changed")
-	}
-}
-
-func TestParseID(t *testing.T) {
-	id := registrations.ID{0xab, 15: 1}
-	if got, err := registrations.ParseID(id.String()); err != nil || got != id {
-		t.Errorf("%s is read as %s, %v", id, got, err)
-	}
-	for _, s := range []string{"", "ab", strings.ToUpper(id.String()), id.String() + "0", id.String()[:31] + "g", id.String()[:30] + "é"} {
-		if _, err := registrations.ParseID(s); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("%q: %v, want store.ErrNotFound", s, err)
-		}
 	}
 }

@@ -6,10 +6,9 @@ import (
 	"latchkey/app/accounts"
 )
 
-// Store keeps registrations. Package storetest holds the tests that every store
-// must pass. Each method is one transaction, durable when it returns, and may be
-// called at the same time as others. They return the errors named here, possibly
-// wrapped; treat any other error as an internal failure.
+// Store keeps registrations; package storetest tests any. Each method is one durable
+// transaction, safe for concurrent use. Errors are those named here, possibly
+// wrapped; any other is an internal failure.
 type Store interface {
 	// Insert keeps a new registration. store.ErrTaken if its owner has one for the
 	// same sport; accounts.ErrNotFound if the account is gone.
@@ -19,10 +18,9 @@ type Store interface {
 	// Update replaces the registration with the same id and owner, or returns
 	// store.ErrNotFound; store.ErrTaken is as in Insert.
 	Update(ctx context.Context, r Registration) error
-	// ListByOwner returns at most limit registrations of an account, in the byte
-	// order of their sports. after is the next of the page before, empty for the
-	// first page; next is empty on the last one. An after of another form is
-	// store.ErrNotFound.
+	// ListByOwner returns at most limit registrations in the byte order of their
+	// sports. after is the next of the page before; both are empty at the ends. An
+	// after of another form is store.ErrNotFound.
 	ListByOwner(ctx context.Context, owner accounts.ID, after string, limit int) (page []Registration, next string, err error)
 	// Delete removes a registration, or returns store.ErrNotFound.
 	Delete(ctx context.Context, id ID) error

@@ -8,12 +8,14 @@ import (
 
 type passwordForm struct {
 	refused
-	Old secret `form:"old" error:"current password"`
-	New secret `form:"new" error:"password"`
+	Name string `form:"name"` // for password managers, and otherwise ignored
+	Old  secret `form:"old" error:"current password"`
+	New  secret `form:"new" error:"password"`
 }
 
 type deleteForm struct {
 	refused
+	Name     string `form:"name"` // for password managers, and otherwise ignored
 	Password secret `form:"password" error:"current password"`
 }
 
@@ -62,8 +64,7 @@ func (s *Site) changePassword(c *fiber.Ctx, v Visitor) error {
 	if err := s.beginAfter(c, account, "Your password is changed."); err != nil {
 		return err
 	}
-	s.flash(c, flashPassword)
-	return seeOther(c, "/account")
+	return s.done(c, flashPassword, "/account")
 }
 
 // deleteAccount removes the account and everything that belongs to it.
@@ -87,6 +88,5 @@ func (s *Site) deleteAccount(c *fiber.Ctx, v Visitor) error {
 		return err
 	}
 	c.Set("Clear-Site-Data", `"cache"`)
-	s.flash(c, flashDeleted)
-	return seeOther(c, "/")
+	return s.done(c, flashDeleted, "/")
 }

@@ -86,8 +86,7 @@ func (s *Site) endSession(c *fiber.Ctx, v Visitor) error {
 	if here {
 		return seeOther(c, "/")
 	}
-	s.flash(c, flashSession)
-	return seeOther(c, "/account")
+	return s.done(c, flashSession, "/account")
 }
 
 // endOthers ends every session of the visitor but this one.
@@ -97,6 +96,5 @@ func (s *Site) endOthers(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	s.flash(c, flashOthers)
-	return seeOther(c, "/account")
+	return s.done(c, flashOthers, "/account")
 }

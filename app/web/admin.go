@@ -43,18 +43,17 @@ type adminPage struct {
 // time. The next page begins after the last name of this one, so a page costs
 // the same wherever it lies, and however many accounts there are.
 func (s *Site) admin(c *fiber.Ctx, v Visitor) error {
-	args := c.Request().URI().QueryArgs()
-	query, after := string(args.Peek("q")), string(args.Peek("after"))
-	found, err := s.accounts.List(c.UserContext(), query, after)
+	prefix, after := query(c, "q"), query(c, "after")
+	found, err := s.accounts.List(c.UserContext(), prefix, after)
 	if err != nil {
 		return err
 	}
-	p := adminPage{Page: s.page(c, v, "Back office"), Query: shown(query), First: after == ""}
+	p := adminPage{Page: s.page(c, v, "Back office"), Query: prefix, First: after == ""}
 	for _, a := range found.Accounts {
 		p.Rows = append(p.Rows, newAdminRow(a))
 	}
 	if found.Next != "" {
-		p.Next = "/admin?" + url.Values{"q": {query}, "after": {found.Next}}.Encode()
+		p.Next = "/admin?" + url.Values{"q": {prefix}, "after": {found.Next}}.Encode()
 	}
 	return c.Render("admin", p)
 }

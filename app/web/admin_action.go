@@ -14,68 +14,48 @@ import (
 // action is something that an administrator does to an account, after a page
 // that asks whether they mean it.
 type action struct {
-	Name   string // in the address and in the log
-	Title  string // of the button and of the page that asks
-	asks   string // the question
-	says   string // what it will do
-	done   flash
-	Danger bool // it cannot be undone
-	fits   func(accounts.Account) bool
-	do     func(context.Context, accounts.ID) error // nil for a reset, see adminReset
-	told   string                                   // the event that the owner of the account reads of, or empty
+	Name string // in the address and in the log
+	question
+	done flash
+	fits func(accounts.Account) bool
+	do   func(context.Context, accounts.ID) error // nil for a reset, see adminReset
+	told string                                   // the event that the owner of the account reads of, or empty
 }
 
 // actions is all that can be done to an account. The store refuses what would
 // leave no administrator, in the transaction that would do it.
 func (s *Site) actions() []action {
 	return []action{
-		{"end-sessions", "Log out everywhere", "Log this account out everywhere?", "All its sessions end at once. It can log in again.", flashLoggedOut, false,
+		{"end-sessions", question{"Log out everywhere", "Log this account out everywhere?", "All its sessions end at once. It can log in again.", false}, flashLoggedOut,
 			func(accounts.Account) bool { return true },
 			func(ctx context.Context, id accounts.ID) error { return s.sessions.EndAll(ctx, sessions.Account(id)) },
 			accounts.EventSessionsEnded},
-		{"reset", "Reset password", "Make a link for a new password?", "You get a link for the owner of the account to choose a new password with. The old password works until then.", "", false,
+		{"reset", question{"Reset password", "Make a link for a new password?", "You get a link for the owner of the account to choose a new password with. The old password works until then.", false}, "",
 			func(a accounts.Account) bool { return !a.Disabled },
 			nil,
 			accounts.EventResetLink},
-		{"make-admin", "Make administrator", "Make this account an administrator?", "It may use the back office from its next click on, and do there what you can do.", flashMadeAdmin, false,
+		{"make-admin", question{"Make administrator", "Make this account an administrator?", "It may use the back office from its next click on, and do there what you can do.", false}, flashMadeAdmin,
 			func(a accounts.Account) bool { return !a.Admin },
 			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetAdmin(ctx, id, true) },
 			""},
-		{"unmake-admin", "Unmake administrator", "Make this account no administrator any more?", "It can no longer use the back office from its next click on.", flashUnmadeAdmin, false,
+		{"unmake-admin", question{"Unmake administrator", "Make this account no administrator any more?", "It can no longer use the back office from its next click on.", false}, flashUnmadeAdmin,
 			func(a accounts.Account) bool { return a.Admin },
 			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetAdmin(ctx, id, false) },
 			""},
-		{"disable", "Disable", "Disable this account?", "All its sessions end at once, and it cannot log in until it is enabled again. What belongs to it stays.", flashDisabled, false,
+		{"disable", question{"Disable", "Disable this account?", "All its sessions end at once, and it cannot log in until it is enabled again. What belongs to it stays.", false}, flashDisabled,
 			func(a accounts.Account) bool { return !a.Disabled },
 			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetDisabled(ctx, id, true) },
 			accounts.EventDisabled},
-		{"enable", "Enable", "Enable this account again?", "It can log in again.", flashEnabled, false,
+		{"enable", question{"Enable", "Enable this account again?", "It can log in again.", false}, flashEnabled,
 			func(a accounts.Account) bool { return a.Disabled },
 			func(ctx context.Context, id accounts.ID) error { return s.accounts.SetDisabled(ctx, id, false) },
 			""},
-		{"remove", "Remove", "Remove this account?", "The account and everything that belongs to it is removed at once, for good.", flashRemoved, true,
+		{"remove", question{"Remove", "Remove this account?", "The account and everything that belongs to it is removed at once, for good.", true}, flashRemoved,
 			func(accounts.Account) bool { return true },
 			s.accounts.Remove,
 			""},
 	}
 }
-
-// confirmPage asks whether something is meant. Its form, without a field, does
-// it.
-type confirmPage struct {
-	Page
-	noFields
-	Question string
-	Name     string // of the account
-	Says     string // what will be done
-	Button   string
-	Post     string // where the form goes
-	Back     string // where to go without doing it
-	Danger   bool
-}
-
-// noFields is the form of a confirmPage.
-type noFields struct{ refused }
 
 // adminConfirm asks before an action. It changes nothing.
 func (s *Site) adminConfirm(c *fiber.Ctx, v Visitor) error {
@@ -83,22 +63,7 @@ func (s *Site) adminConfirm(c *fiber.Ctx, v Visitor) error {
 	if err != nil {
 		return err
 	}
-	return c.Render("confirm", s.confirmPage(c, v, a, act, noFields{}))
-}
-
-func (s *Site) confirmPage(c *fiber.Ctx, v Visitor, a accounts.Account, act action, form noFields) confirmPage {
-	back := adminAccount(a.ID)
-	return confirmPage{
-		Page:     s.page(c, v, act.Title),
-		noFields: form,
-		Question: act.asks,
-		Name:     a.Name.String(),
-		Says:     act.says,
-		Button:   act.Title,
-		Post:     back + "/" + act.Name,
-		Back:     back,
-		Danger:   act.Danger,
-	}
+	return s.confirm(c, v, act.question, a, adminAccount(a.ID))
 }
 
 // actionOf returns the account and the action that the address names.
@@ -145,11 +110,7 @@ func (s *Site) adminAct(c *fiber.Ctx, v Visitor) error {
 
 // refuseAction brings the page back that asked, with the reason.
 func (s *Site) refuseAction(c *fiber.Ctx, v Visitor, a accounts.Account, act action, err error) error {
-	var form noFields
-	if err := setRefusal(c, &form, err); err != nil {
-		return err
-	}
-	return c.Render("confirm", s.confirmPage(c, v, a, act, form))
+	return s.confirmAgain(c, v, act.question, a, adminAccount(a.ID), err)
 }
 
 // adminEvent writes the line for an action, under the administrator's name, and

@@ -24,7 +24,7 @@ type loginPage struct {
 
 // loginForm shows the form.
 func (s *Site) loginForm(c *fiber.Ctx, v Visitor) error {
-	next := string(c.Request().URI().QueryArgs().Peek("next"))
+	next := query(c, "next")
 	return c.Render("login", s.loginPage(c, v, loginForm{Name: input{Focus: true}, Next: next}))
 }
 

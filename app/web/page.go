@@ -95,6 +95,12 @@ func seeOther(c *fiber.Ctx, path string) error {
 // make the whole page none.
 func shown(typed string) string { return strings.ToValidUTF8(typed, "\uFFFD") }
 
+// done ends a state change with a sentence on the page at path.
+func (s *Site) done(c *fiber.Ctx, which flash, path string) error {
+	s.flash(c, which)
+	return seeOther(c, path)
+}
+
 // query returns a parameter of the address as stores take text. It is a copy.
 func query(c *fiber.Ctx, name string) string {
 	const longest = 2048 // bytes

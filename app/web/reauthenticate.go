@@ -97,7 +97,7 @@ func (s *Site) reauthenticatePage(c *fiber.Ctx, v Visitor, form reauthenticateFo
 
 // reauthenticateForm asks for the password before a page that was to be looked at.
 func (s *Site) reauthenticateForm(c *fiber.Ctx, v Visitor) error {
-	next := localPathOr(string(c.Request().URI().QueryArgs().Peek("next")), "/account")
+	next := localPathOr(query(c, "next"), "/account")
 	if v.recentlyAuthenticated() {
 		return seeOther(c, next)
 	}

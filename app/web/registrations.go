@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -45,39 +44,36 @@ func (s *Site) showRegistrations(c *fiber.Ctx, v Visitor, form registrationForm)
 
 // register registers the visitor. The owner is who is logged in (OWASP ASVS 15.3.3).
 func (s *Site) register(c *fiber.Ctx, v Visitor) error {
-	r := registrations.New(v.ID)
-	form, err := s.saveRegistration(c, v, "registration", &r, s.registrations.Insert)
+	form, saved, err := s.saveRegistration(c, v, "registration", registrations.New(v.ID), s.registrations.Insert)
 	if err != nil {
-		if err := setRefusal(c, &form, err); err != nil {
-			return err
-		}
+		return err
+	}
+	if !saved {
 		return s.showRegistrations(c, v, form)
 	}
-	s.flash(c, flashRegistration)
-	return seeOther(c, "/registrations")
+	return s.done(c, flashRegistration, "/registrations")
 }
 
-// saveRegistration puts what was typed into r and saves it.
-func (s *Site) saveRegistration(c *fiber.Ctx, v Visitor, event string, r *registrations.Registration, save func(context.Context, registrations.Registration) error) (registrationForm, error) {
-	form, err := decode[registrationForm](c)
-	if err == nil {
+// saveRegistration saves r with what was typed. The form says why if it is refused.
+func (s *Site) saveRegistration(c *fiber.Ctx, v Visitor, event string, r registrations.Registration, save func(context.Context, registrations.Registration) error) (form registrationForm, saved bool, err error) {
+	if form, err = decode[registrationForm](c); err == nil {
 		if err = r.Set(form.Sport.Value, form.Note.Value); err == nil {
-			err = save(c.UserContext(), *r)
+			err = save(c.UserContext(), r)
 		}
 		if errors.Is(err, store.ErrTaken) {
 			err = registrations.ErrTaken
 		}
-		s.eventBy(c, v, event, err, aboutRegistration(*r)...)
+		s.eventBy(c, v, event, err, aboutOwned("registration", r.ID, r.Owner)...)
 	}
-	return form, err
+	if err != nil {
+		return form, false, setRefusal(c, &form, err)
+	}
+	return form, true, nil
 }
 
 // loadRegistration finds the registration that the address names, and its owner.
-func (s *Site) loadRegistration(c *fiber.Ctx) (r registrations.Registration, owner accounts.ID, err error) {
-	id, err := registrations.ParseID(c.Params("id"))
-	if err == nil {
-		r, err = s.registrations.Get(c.UserContext(), id)
-	}
+func (s *Site) loadRegistration(c *fiber.Ctx) (registrations.Registration, accounts.ID, error) {
+	r, err := loadByID(c, s.registrations.Get)
 	return r, r.Owner, err
 }
 
@@ -89,30 +85,27 @@ type registrationPage struct {
 	Back         string
 }
 
-func (s *Site) registrationPage(c *fiber.Ctx, v Visitor, r registrations.Registration, form registrationForm) registrationPage {
-	return registrationPage{s.page(c, v, r.Sport), form, r, registrations.Sports(), registrationsOf(v, r.Owner)}
-}
-
 func (s *Site) registration(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
-	return c.Render("registration", s.registrationPage(c, v, r, registrationForm{}))
+	return c.Render("registration", registrationPage{Page: s.page(c, v, r.Sport), Registration: r, Back: backTo(v, r.Owner, "/registrations")})
 }
 
 func (s *Site) registrationEditForm(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
-	form := registrationForm{Sport: input{Value: r.Sport, Focus: true}, Note: input{Value: r.Note}}
-	return c.Render("registration_edit", s.registrationPage(c, v, r, form))
+	return s.showRegistrationEdit(c, v, r, registrationForm{Sport: input{Value: r.Sport, Focus: true}, Note: input{Value: r.Note}})
+}
+
+func (s *Site) showRegistrationEdit(c *fiber.Ctx, v Visitor, r registrations.Registration, form registrationForm) error {
+	return c.Render("registration_edit", registrationPage{s.page(c, v, "Change"), form, r, registrations.Sports(), ""})
 }
 
 func (s *Site) registrationEdit(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
-	before := r
-	form, err := s.saveRegistration(c, v, "registration change", &r, s.registrations.Update)
+	form, saved, err := s.saveRegistration(c, v, "registration change", r, s.registrations.Update)
 	if err != nil {
-		if err := setRefusal(c, &form, err); err != nil {
-			return err
-		}
-		return c.Render("registration_edit", s.registrationPage(c, v, before, form))
+		return err
 	}
-	s.flash(c, flashRegistrationChanged)
-	return seeOther(c, "/registrations/"+r.ID.String())
+	if !saved {
+		return s.showRegistrationEdit(c, v, r, form)
+	}
+	return s.done(c, flashRegistrationChanged, "/registrations/"+r.ID.String())
 }
 
 func (s *Site) deregisterForm(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
@@ -120,36 +113,14 @@ func (s *Site) deregisterForm(c *fiber.Ctx, v Visitor, r registrations.Registrat
 	if err != nil {
 		return err
 	}
-	return c.Render("confirm", confirmPage{
-		Page:     s.page(c, v, "Deregister"),
-		Question: "Remove the registration for " + r.Sport + "?",
-		Name:     owner.Name.String(),
-		Says:     "The note is removed, too.",
-		Button:   "Deregister",
-		Post:     c.Path(),
-		Back:     registrationsOf(v, r.Owner),
-	})
+	return s.confirm(c, v, question{"Deregister", "Remove the registration for " + r.Sport + "?", "The note is removed, too.", false}, owner, backTo(v, r.Owner, "/registrations"))
 }
 
 func (s *Site) deregister(c *fiber.Ctx, v Visitor, r registrations.Registration) error {
 	err := s.registrations.Delete(c.UserContext(), r.ID)
-	s.eventBy(c, v, "deregistration", err, aboutRegistration(r)...)
+	s.eventBy(c, v, "deregistration", err, aboutOwned("registration", r.ID, r.Owner)...)
 	if err != nil {
 		return err
 	}
-	s.flash(c, flashRegistrationRemoved)
-	return seeOther(c, registrationsOf(v, r.Owner))
-}
-
-// registrationsOf returns the page that lists an owner's registrations to the visitor.
-func registrationsOf(v Visitor, owner accounts.ID) string {
-	if v.ID == owner {
-		return "/registrations"
-	}
-	return adminAccount(owner)
-}
-
-// aboutRegistration is what the log says about a registration.
-func aboutRegistration(r registrations.Registration) []slog.Attr {
-	return []slog.Attr{slog.String("registration", r.ID.String()), slog.String("owner", r.Owner.String()), slog.String("sport", r.Sport)}
+	return s.done(c, flashRegistrationRemoved, backTo(v, r.Owner, "/registrations"))
 }

@@ -11,6 +11,7 @@ import (
 
 type resetForm struct {
 	refused
+	Name     string `form:"name"` // for password managers, and otherwise ignored
 	Password secret `form:"password"`
 }
 
@@ -66,8 +67,7 @@ func (s *Site) reset(c *fiber.Ctx, v Visitor) error {
 	if err := s.beginAfter(c, account, "Your password is set."); err != nil {
 		return err
 	}
-	s.flash(c, flashReset)
-	return seeOther(c, "/")
+	return s.done(c, flashReset, "/")
 }
 
 // resetPath is what the address of a reset begins with. The secret follows.

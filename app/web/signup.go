@@ -21,7 +21,7 @@ type signupPage struct {
 
 // signupForm shows the form.
 func (s *Site) signupForm(c *fiber.Ctx, v Visitor) error {
-	next := string(c.Request().URI().QueryArgs().Peek("next"))
+	next := query(c, "next")
 	return c.Render("signup", s.signupPage(c, v, signupForm{Name: input{Focus: true}, Next: next}))
 }
 
