@@ -198,7 +198,7 @@ func TestLastAdministrator(t *testing.T) {
 	before := w.file()
 	for _, action := range []string{"/unmake-admin", "/disable", "/remove"} {
 		got := w.post("administrator", path+action, "")
-		if got.status != 422 || !strings.Contains(got.body, "last administrator") || !strings.Contains(got.body, `action="`+path+action+`"`) || w.file() != before {
+		if got.status != 422 || !strings.Contains(got.body, `action="`+path+action+`"`) || w.file() != before {
 			t.Errorf("%s: %s\n%s", action, got, got.body)
 		}
 	}
@@ -212,7 +212,7 @@ func TestLastAdministrator(t *testing.T) {
 	}
 }
 
-var sessionLine = regexp.MustCompile(`(?s)<li><span>([^<]*\n<small>[^<]*, since [^<]*)</small></span>`)
+var sessionLine = regexp.MustCompile(`(?s)<li[^>]*><span>([^<]*\n<small>[^<]*, since [^<]*)</small></span>`)
 
 // sessionLines returns what a page says of the sessions it lists.
 func (w *world) sessionLines(visitor, path string) (lines []string) {
@@ -246,14 +246,14 @@ func TestSessionsAreShown(t *testing.T) {
 		t.Errorf("the owner sees %q, an administrator %q", own, shown)
 	}
 	page := w.get("administrator", path).body
-	if _, id, _ := strings.Cut(w.cookies["owner"], "="); strings.Contains(page, id) || strings.Contains(page, w.sessionKey("owner")) || strings.Contains(page, "<script") || strings.Contains(page, "this one") {
+	if _, id, _ := strings.Cut(w.cookies["owner"], "="); strings.Contains(page, id) || strings.Contains(page, w.sessionKey("owner")) || strings.Contains(page, "<script") || strings.Contains(page, "data-here") {
 		t.Errorf("it shows too much:\n%s", page)
 	}
-	if page := w.get("administrator", "/admin/accounts/"+w.ids["administrator"].String()).body; strings.Count(page, "this one") != 1 {
+	if page := w.get("administrator", "/admin/accounts/"+w.ids["administrator"].String()).body; strings.Count(page, "data-here") != 1 {
 		t.Errorf("their own:\n%s", page)
 	}
-	if page := w.get("administrator", "/admin/accounts/"+w.ids["disabled"].String()); !strings.Contains(page.body, "logged in nowhere") {
-		t.Errorf("a disabled account:\n%s", page.body)
+	if shown := w.sessionLines("administrator", "/admin/accounts/"+w.ids["disabled"].String()); len(shown) != 0 {
+		t.Errorf("a disabled account: %q", shown)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestLog(t *testing.T) {
 			t.Errorf("%s: not one line: %q", test.to, text)
 			continue
 		}
-		if l := lines[0]; l.Status != test.status || got.status != test.status || l.IP != "127.0.0.1" || (l.ID != "") != strings.Contains(got.body, "tell us this id") || test.path != "" && l.Path != test.path {
+		if l := lines[0]; l.Status != test.status || got.status != test.status || l.IP != "127.0.0.1" || (l.ID != "") != strings.Contains(got.body, "data-error") || test.path != "" && l.Path != test.path {
 			t.Errorf("%s: %+v", test.to, l)
 		}
 		for _, r := range text {

@@ -36,7 +36,7 @@ func (w *world) postFrom(address, visitor, path, form string) *fasthttp.Response
 }
 
 var (
-	eventLine = regexp.MustCompile(`<li><span>([^<]*\n<small>[^<]*)</small></span></li>`)
+	eventLine = regexp.MustCompile(`<li[^>]*><span>([^<]*\n<small>[^<]*)</small></span></li>`)
 	moment    = regexp.MustCompile(`\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC`)
 )
 
