@@ -35,6 +35,13 @@ func (w *world) sports(of string) (sports []string) {
 	return sports
 }
 
+func (w *world) mustHaveNoRegistration(of string) {
+	w.t.Helper()
+	if sports := w.sports(of); len(sports) > 0 {
+		w.t.Errorf("registered for %q", sports)
+	}
+}
+
 func TestRegisterAndDeregister(t *testing.T) {
 	w := newWorld(t)
 	shows := func(has bool, sport string) {
