@@ -33,8 +33,13 @@ func TestCheckOfAWholeFile(t *testing.T) {
 			t.Errorf("%s: %d, visited %d, want %d", what, got, visited[what], want)
 		}
 	}
-	if len(r.Counts) != len(counts) || len(visited) != len(counts) {
-		t.Errorf("it counts more: %+v, %v", r.Counts, visited)
+	for _, c := range r.Counts {
+		if _, known := counts[c.Name]; !known && c.Records > 0 {
+			t.Errorf("it counts more: %+v, %v", r.Counts, visited)
+		}
+	}
+	if len(visited) != len(counts) {
+		t.Errorf("it visits more: %v", visited)
 	}
 	// Check prints the contents without secrets. ASVS 14.2.2
 	for _, want := range []string{nameOf(1), `"Agent":"`, `"What":"login"`} {

@@ -21,7 +21,7 @@ type noFields struct{ refused }
 // address, and does it.
 type confirmPage struct {
 	Page
-	noFields
+	Form     noFields
 	Question question
 	Name     string // of the account that it is about
 	Post     string // where the form goes

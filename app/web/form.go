@@ -31,6 +31,9 @@ type refused struct{ Refusal string }
 
 func (r *refused) top() *string { return &r.Refusal }
 
+// A page names its form Form instead of embedding it, so that a field of the form may
+// be called like one of Page: {{.Form.Title.Value}}.
+
 // decode reads the body, and nothing but the body, into F. The fields of F are
 // input, secret, string or []string, each with the tag `form` for its name:
 //

@@ -18,8 +18,8 @@ type loginForm struct {
 
 type loginPage struct {
 	Page
-	loginForm
-	Dev bool // the password may stay empty
+	Form loginForm
+	Dev  bool // the password may stay empty
 }
 
 // loginForm shows the form.
@@ -30,7 +30,7 @@ func (s *Site) loginForm(c *fiber.Ctx, v Visitor) error {
 
 func (s *Site) loginPage(c *fiber.Ctx, v Visitor, form loginForm) loginPage {
 	form.Next = localPath(form.Next)
-	p := loginPage{Page: s.page(c, v, "Log in"), loginForm: form, Dev: s.settings.Dev}
+	p := loginPage{Page: s.page(c, v, "Log in"), Form: form, Dev: s.settings.Dev}
 	p.Bare = true
 	return p
 }

@@ -23,7 +23,7 @@ type reauthenticateForm struct {
 
 type reauthenticatePage struct {
 	Page
-	reauthenticateForm
+	Form   reauthenticateForm
 	Post   string        // where the form goes
 	Fields []hiddenField // what was typed into the form that this one interrupts
 	Dev    bool          // the password may stay empty
@@ -84,7 +84,7 @@ func (s *Site) reauthenticate(c *fiber.Ctx, v Visitor, serve handler) error {
 
 func (s *Site) reauthenticatePage(c *fiber.Ctx, v Visitor, form reauthenticateForm, posted *fasthttp.Args) reauthenticatePage {
 	form.Password.Focus = true
-	p := reauthenticatePage{Page: s.page(c, v, "Is it you?"), reauthenticateForm: form, Post: c.Path(), Dev: s.settings.Dev}
+	p := reauthenticatePage{Page: s.page(c, v, "Is it you?"), Form: form, Post: c.Path(), Dev: s.settings.Dev}
 	for name, value := range posted.All() {
 		switch string(name) {
 		case "password", "old", "new": // never in a page

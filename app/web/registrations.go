@@ -21,7 +21,7 @@ type registrationForm struct {
 
 type registrationsPage struct {
 	Page
-	registrationForm
+	Form          registrationForm
 	Registrations []registrations.Registration
 	Sports        []string // those still open to the visitor
 	First         bool     // this is the first page
@@ -79,9 +79,9 @@ func (s *Site) loadRegistration(c *fiber.Ctx) (registrations.Registration, accou
 
 type registrationPage struct {
 	Page
-	registrationForm
+	Form         registrationForm
 	Registration registrations.Registration
-	Sports       []string
+	Sports       []string // the other ones
 	Back         string
 }
 
@@ -94,7 +94,7 @@ func (s *Site) registrationEditForm(c *fiber.Ctx, v Visitor, r registrations.Reg
 }
 
 func (s *Site) showRegistrationEdit(c *fiber.Ctx, v Visitor, r registrations.Registration, form registrationForm) error {
-	return c.Render("registration_edit", registrationPage{s.page(c, v, "Change"), form, r, registrations.Sports(), ""})
+	return c.Render("registration_edit", registrationPage{s.page(c, v, "Change"), form, r, registrations.Open([]registrations.Registration{r}), ""})
 }
 
 func (s *Site) registrationEdit(c *fiber.Ctx, v Visitor, r registrations.Registration) error {

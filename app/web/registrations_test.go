@@ -209,6 +209,17 @@ func TestNotes(t *testing.T) {
 	if body := w.get("owner", path).body; !strings.Contains(body, "<h1>Climbing</h1>") {
 		t.Errorf("%s", body)
 	}
+	// One that was taken off the list is kept while the note changes.
+	old := registrations.New(w.ids["owner"])
+	old.Sport = "Croquet"
+	w.must(w.db.Registrations().Insert(t.Context(), old))
+	croquet := "/registrations/" + old.ID.String()
+	if body := w.get("owner", croquet+"/edit").body; strings.Count(body, "<option>Croquet<") != 1 || strings.Contains(body, "selected") {
+		t.Errorf("%s", body)
+	}
+	if got := w.post("owner", croquet+"/edit", "sport=Croquet&note=x"); got.String() != "303 "+croquet {
+		t.Errorf("%s", got)
+	}
 	// A sport that the owner has already is refused, and so the registration stays.
 	w.registration("owner", "Swimming")
 	before = w.file()

@@ -17,7 +17,7 @@ type resetForm struct {
 
 type resetPage struct {
 	Page
-	resetForm
+	Form    resetForm
 	Name    string // of the account
 	Minimum int    // characters of a password
 }
@@ -33,7 +33,7 @@ func (s *Site) resetForm(c *fiber.Ctx, v Visitor) error {
 }
 
 func (s *Site) resetPage(c *fiber.Ctx, v Visitor, a accounts.Account, form resetForm) resetPage {
-	p := resetPage{Page: s.page(c, v, "Choose a password"), resetForm: form, Name: a.Name.String(), Minimum: s.settings.PasswordMin}
+	p := resetPage{Page: s.page(c, v, "Choose a password"), Form: form, Name: a.Name.String(), Minimum: s.settings.PasswordMin}
 	p.Bare = true
 	return p
 }

@@ -15,7 +15,7 @@ type signupForm struct {
 
 type signupPage struct {
 	Page
-	signupForm
+	Form    signupForm
 	Minimum int // characters of a password
 }
 
@@ -27,7 +27,7 @@ func (s *Site) signupForm(c *fiber.Ctx, v Visitor) error {
 
 func (s *Site) signupPage(c *fiber.Ctx, v Visitor, form signupForm) signupPage {
 	form.Next = localPath(form.Next)
-	p := signupPage{Page: s.page(c, v, "Sign up"), signupForm: form, Minimum: s.settings.PasswordMin}
+	p := signupPage{Page: s.page(c, v, "Sign up"), Form: form, Minimum: s.settings.PasswordMin}
 	p.Bare = true
 	return p
 }

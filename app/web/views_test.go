@@ -29,7 +29,7 @@ func TestViews(t *testing.T) {
 	}
 	for _, visitor := range []Visitor{{}, {Name: "Ann", Admin: true}} {
 		page := Page{Visitor: visitor, Flash: "f"}
-		for name, data := range map[string]any{"index": page, "login": loginPage{Page: page, loginForm: loginForm{refused: refused{"r"}, Name: input{Value: "n", Error: "e", Focus: true}}}} {
+		for name, data := range map[string]any{"index": page, "login": loginPage{Page: page, Form: loginForm{refused: refused{"r"}, Name: input{Value: "n", Error: "e", Focus: true}}}} {
 			if err := e.Render(new(strings.Builder), name, data); err != nil {
 				t.Fatal(err)
 			}
