@@ -18,7 +18,8 @@ func TestLocalPath(t *testing.T) {
 	}
 	for _, next := range []string{
 		"", "x", "login", "?x", "#x", ".", "./", "../", " /", "\t/", "*",
-		"//evil.example", "///evil.example", "//", "/\\evil.example", "\\/evil.example", "\\\\evil.example", "/x\\y",
+		"//evil.example", "///evil.example", "////evil.example", "//", "/\\/evil.example", "\t//evil.example", " //evil.example", "%09//evil.example", "%2F%2Fevil.example",
+		"evil.example", "@evil.example", "\uff0f\uff0fevil.example", "http:///evil.example", "/\\evil.example", "\\/evil.example", "\\\\evil.example", "/x\\y",
 		"/\t/evil.example", "/\n/evil.example", "/\r/evil.example", "/ /evil.example", "/x\x00", "/x\x7f", "/x\r\nSet-Cookie: a=b",
 		"https://evil.example", "https:evil.example", "https:/evil.example", "HTTPS://evil.example", "http://example.com/", "//example.com/",
 		"javascript:alert(1)", "data:text/html,x", "mailto:a@b",
