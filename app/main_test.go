@@ -209,6 +209,9 @@ func TestRunFails(t *testing.T) {
 // A large file is served before all of it has been looked at. If it turns out to
 // be damaged, the server stops by itself, and says so as it would have at once.
 func TestRunEndsWhenDamageIsFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
 	path := filepath.Join(t.TempDir(), "large.db")
 	db, err := bolt.Open(path, bolt.Options{Limits: sessions.Limits{Idle: time.Hour, Lifetime: time.Hour}})
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// ASVS 3.5.1, 3.5.2, 7.6.2: another site can neither log somebody in nor out. The matrix is Sec-Fetch-Site × Origin ×
-// content type; a request without the two headers comes from no browser and needs no guard.
+// ASVS 3.5.1, 3.5.2, 7.6.2: another site can neither log somebody in nor out. The whole matrix of methods,
+// Sec-Fetch-Site and Origin is in app/web; here is what comes of each verdict, and that no content type gets around it.
 func TestPostsFromOtherSites(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -50,6 +50,11 @@ func TestPostsFromOtherSites(t *testing.T) {
 	for _, site := range []string{"", "same-origin", "none", "same-site", "cross-site", "CROSS-SITE", "unheard-of"} {
 		for origin, value := range origins {
 			for contentType, body := range bodies {
+				// Each site and each origin meets one content type, and the most likely pairs meet all.
+				likely := site == "cross-site" && origin == "other site" || site == "" && origin != "absent"
+				if !likely && contentType != "application/x-www-form-urlencoded" {
+					continue
+				}
 				want := judge(site, origin)
 				t.Run(fmt.Sprintf("%s/%s/%s", site, origin, contentType), func(t *testing.T) {
 					header := map[string]string{"Sec-Fetch-Site": site, "Origin": value}
@@ -163,24 +168,6 @@ func TestForwardedHeadersFromATrustedProxy(t *testing.T) {
 		if ip := s.log.requests(path)[0]["ip"]; ip != test.ip {
 			t.Errorf("forwarded for %q: the log has %q, not %q", test.forwarded, ip, test.ip)
 		}
-	}
-}
-
-// A proxy may rewrite Host. What people see in their address bar is --origin, and a form from there is our own; the
-// same name by plain http is not.
-func TestOriginBehindAProxy(t *testing.T) {
-	t.Parallel()
-	s := start(t, "--origin=https://shop.example")
-	s.signUp("Ada")
-	login := func(origin string) *page {
-		return s.client().send(request{
-			method: http.MethodPost, path: "/login", contentType: "application/x-www-form-urlencoded", body: s.proof("Ada").Encode(),
-			header: map[string]string{"Sec-Fetch-Site": "", "Origin": origin},
-		})
-	}
-	login("https://shop.example").expect(http.StatusSeeOther)
-	for _, origin := range []string{"http://shop.example", "https://shop.example.evil.example", "https://evil.example", "https://shop.example:444", "null"} {
-		login(origin).expect(http.StatusForbidden)
 	}
 }
 

@@ -59,44 +59,27 @@ func TestNamesThatSignUp(t *testing.T) {
 			c.mustBe(test.shown)
 			// A name that is not the visitor's own comes back as text, too.
 			c.logout()
-			if p := c.tryLogin(test.typed, "wrong").expect(http.StatusUnauthorized); p.form("/login").values.Get("name") != test.typed || all(p.html(), "script") != nil {
-				t.Errorf("the login form came back with %q", p.form("/login").values.Get("name"))
+			if p := c.signUp(test.typed, "short").expect(http.StatusUnprocessableEntity); p.form("/signup").values.Get("name") != test.typed || all(p.html(), "script") != nil {
+				t.Errorf("the form came back with %q", p.form("/signup").values.Get("name"))
 			}
 		})
 	}
 }
 
 // ASVS 2.2.1, 2.2.2, 1.2.4: a name that breaks the rule is refused on the server, with a sentence and with what was
-// typed still there. Nothing is stored.
+// typed still there. Nothing is stored. The tests of app/accounts have every name that is refused.
 func TestNamesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	before := s.file()
 	for _, test := range []struct{ what, typed string }{
 		{"empty", ""},
-		{"blank", "   "},
-		{"an ideographic space", "\u3000"},
-		{"65 letters", strings.Repeat("a", 65)},
 		{"65 letters of two bytes", strings.Repeat("é", 65)},
 		{"30,000 letters", strings.Repeat("a", 30000)},
 		{"NUL", "a\x00b"},
-		{"NUL at the end", "Ada\x00"},
-		{"newline", "a\nb"},
 		{"return and newline", "a\r\nb"},
-		{"tab", "a\tb"},
-		{"escape", "a\x1b[31mb"},
-		{"delete", "a\x7fb"},
-		{"a C1 control", "a\u0085b"},
-		{"a line separator", "a\u2028b"},
 		{"text turned around", "a\u202eb"},
-		{"an isolate", "a\u2066b"},
-		{"a zero-width space", "a\u200bb"},
-		{"a byte order mark", "\ufeffAda\ufeffx"},
-		{"a soft hyphen", "a\u00adb"},
-		{"a noncharacter", "a\ufdd0b"},
 		{"bytes that are no text", "a\xffb"},
-		{"an overlong slash", "a\xc0\xafb"},
-		{"half a surrogate", "a\xed\xa0\x80b"},
 		{"a letter cut short", "a\xc3"},
 		{"markup, too long", `"><script>alert(1)</script>` + strings.Repeat("a", 64)},
 	} {

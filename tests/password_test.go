@@ -88,15 +88,15 @@ func TestPasswordMinimumIsSet(t *testing.T) {
 }
 
 // ASVS 6.2.4, 6.2.11, 6.2.12: what others try first is refused, with a sentence that helps. There is no online list of
-// breached passwords; common ones and patterns stand for it.
+// breached passwords; common ones and patterns stand for it, see TestStrongEnough in
+// app/accounts.
 func TestPasswordsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--title=The Corner Shop")
 	const name = "Grace Hopper"
 	before := s.file()
 	for _, typed := range []string{
-		"passwordpassword", "password12345678", "P@ssw0rdP@ssw0rd", "123456789012345", "111111111111111", "aaaaaaaaaaaaaaaaaaaaaaaa",
-		"qwertyuiopasdfgh", "1q2w3e4r5t6y7u8i", "abcdefghijklmnop", "ponmlkjihgfedcba", "iloveyouiloveyou", "letmeinletmein123", "qwerty qwerty qwerty",
+		"passwordpassword", "123456789012345", "qwertyuiopasdfgh",
 		"GraceHopperGraceHopper", "grace hopper 2026", "reppoH ecarG 123", "gr4ce h0pp3r!!!!", "The Corner Shop!", "thecornershop123", "Grace Corner Shop",
 	} {
 		t.Run(typed, func(t *testing.T) {

@@ -6,54 +6,19 @@ import (
 	"testing"
 )
 
-// ASVS 3.7.2: a login leads to a path of this site or to the start page, whatever its next says.
+// ASVS 3.7.2: a login leads to a path of this site or to the start page, whatever its next says. TestLocalPath
+// in app/web has every way to write one.
 func TestNextStaysHere(t *testing.T) {
 	t.Parallel()
 	s := newDevServer(t) // without passwords, each of which takes its time
 	s.start()
 	for _, test := range []struct{ next, to string }{
-		{"/", "/"},
-		{"/x", "/x"},
-		{"/logout", "/logout"},
 		{"/x?y=1&z=%2F", "/x?y=1&z=%2F"},
-		{"/x/y.html", "/x/y.html"},
-
 		{"", "/"},
-		{"x", "/"},
-		{"evil.example", "/"},
 		{"//evil.example", "/"},
-		{"///evil.example", "/"},
-		{"////evil.example", "/"},
-		{`/\evil.example`, "/"},
-		{`\/evil.example`, "/"},
-		{`\\evil.example`, "/"},
-		{`/\/evil.example`, "/"},
-		{"\t//evil.example", "/"},
 		{"/\t/evil.example", "/"},
-		{"/\n/evil.example", "/"},
-		{"/\r\n/evil.example", "/"},
-		{" //evil.example", "/"},
-		{"%09//evil.example", "/"},
-		{"%2F%2Fevil.example", "/"},
-		{"https:evil.example", "/"},
-		{"https:/evil.example", "/"},
-		{"https://evil.example", "/"},
-		{"HTTPS://EVIL.EXAMPLE", "/"},
-		{"http:///evil.example", "/"},
 		{s.url() + "/x", "/"},
-		{"http://localhost:3000/x", "/"},
-		{"javascript:alert(1)", "/"},
-		{"data:text/html,x", "/"},
 		{"/x\r\nSet-Cookie: made=up", "/"},
-		{"/x\nLocation: //evil.example", "/"},
-		{"/\x00/evil.example", "/"},
-		{"/x\x00", "/"},
-		{"?next=x", "/"},
-		{"#x", "/"},
-		{".", "/"},
-		{"../x", "/"},
-		{"@evil.example", "/"},
-		{"\uff0f\uff0fevil.example", "/"},
 	} {
 		t.Run(test.next, func(t *testing.T) {
 			ways := map[string]func(*client) *page{

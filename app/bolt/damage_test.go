@@ -80,6 +80,9 @@ var damages = []struct {
 // A damaged file is rejected with one line, or its undamaged part is served. It
 // never ends the process and never returns another account's data. ASVS 1.5.2
 func TestDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	path := temp(t)

@@ -75,7 +75,7 @@ func TestDevAnswersOnLocalhostOnly(t *testing.T) {
 	s := newTestSite(t, "--dev", "--addr", "127.0.0.1:0")
 	for host, want := range map[string]int{
 		"localhost": 200, "localhost:3000": 200, "127.0.0.1": 200, "127.0.0.1:99": 200, "[::1]": 200, "[::1]:3000": 200,
-		"evil.example": 403, "evil.example:3000": 403, "localhost.evil.example": 403, "10.0.0.1": 403, "0.0.0.0": 403, "127.0.0.1.evil.example:3000": 403, "[2001:db8::1]": 403,
+		"evil.example": 403, "evil.example:3000": 403, "localhost.evil.example": 403, "10.0.0.1": 403, "192.0.2.1": 403, "0.0.0.0": 403, "127.0.0.1.evil.example:3000": 403, "[2001:db8::1]": 403,
 	} {
 		got := s.send(request{to: "GET /dev/reload.js", header: map[string]string{"Host": host}})
 		if got.status != want || want == 403 && !strings.Contains(got.body, "localhost only") {

@@ -187,7 +187,7 @@ func (w *world) file() (sum [32]byte) {
 			}
 			fmt.Fprintf(h, "\n%q\n", name)
 			return b.ForEach(func(k, v []byte) error {
-				if string(k) != "entered" {
+				if string(k) != "sessions indexed up to" {
 					fmt.Fprintf(h, "%x=%x\n", k, v)
 				}
 				return nil

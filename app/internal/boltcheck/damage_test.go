@@ -81,6 +81,9 @@ var damages = []struct {
 // A damaged file is detected, or bbolt reads it without a panic, a loop or a
 // wrong pair, and writes to it without further damage.
 func TestDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	files := [][]byte{

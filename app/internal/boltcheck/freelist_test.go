@@ -151,6 +151,9 @@ func TestWrongFreelist(t *testing.T) {
 
 // From 65,535 pages on, the freelist has overflow pages and its count comes first.
 func TestLongFreelist(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
 	path := filepath.Join(t.TempDir(), "file.db")
 	db := openFile(t, path, bbolt.Options{PageSize: 1024})
 	defer db.Close()

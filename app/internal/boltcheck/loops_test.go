@@ -52,6 +52,9 @@ func pathOf(t *testing.T, b []byte, bucket string) (ids []uint64) {
 // A page that leads to itself, or to one above it, would make bbolt overflow the
 // stack, which nothing recovers from.
 func TestPagesThatLeadBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
 	for name, o := range map[string]bbolt.Options{"freelist": {}, "no freelist": {NoFreelistSync: true}} {
 		t.Run(name, func(t *testing.T) { testPagesThatLeadBack(t, o) })
 	}

@@ -579,6 +579,9 @@ func pathOf(t testing.TB, db *bbolt.DB, bucket string) (ids []int) {
 
 // On a full disk only writes fail, and they succeed once there is space again.
 func TestAFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
 	const child = "KV_TEST_FULL_DISK"
 	path := os.Getenv(child)
 	if path == "" {

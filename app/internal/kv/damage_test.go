@@ -84,6 +84,9 @@ const damagedPeople = 60
 // A damaged file is refused in one line, or what is whole of it is served: never a
 // panic, never a wrong answer, never an end of the process. ASVS 1.5.2
 func TestDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
 	seed := cmp.Or(*damageSeed, uint64(time.Now().UnixNano()))
 	t.Logf("seed %d", seed)
 	path := temp(t)

@@ -349,6 +349,9 @@ func compact(t *testing.T, path string) {
 // damaged leaf of a large file is an error for readers until the background
 // verification finds it.
 func TestPagesThatLeadBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs with tests/run --all")
+	}
 	path := largeTestFile(t)
 	whole := readFile(t, path)
 	file, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
