@@ -122,7 +122,7 @@ func (c *client) verifyAccount(a *account) error {
 
 // isIn reports whether a session is logged in, without rendering a page for it.
 func (c *client) isIn(cookie string) (bool, error) {
-	// Whoever has proved themselves lately is led on, nobody is led to the login.
+	// Whoever typed the password recently is led on, nobody is led to the login.
 	answer, err := c.browser(cookie).Get("/reauthenticate?next=/account")
 	switch {
 	case err != nil:
