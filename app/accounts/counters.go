@@ -63,7 +63,8 @@ func newCounters(r rule) *counters {
 	return c
 }
 
-// level returns the list for a number of attempts. Levels are powers of two.
+// level returns the list of counters with about that many attempts: as many as the
+// next lower power of two, and fewer than twice as many.
 func (c *counters) level(tries int) *list.List {
 	return c.levels[min(bits.Len(uint(tries)), len(c.levels)-1)]
 }

@@ -56,7 +56,7 @@ func Open(list []Registration) []string {
 	})
 }
 
-// ID tells registrations apart for ever. Knowing it permits nothing.
+// ID identifies a registration. It is never reused, is no secret and grants no access.
 type ID accounts.ID
 
 func (id ID) String() string { return accounts.ID(id).String() }

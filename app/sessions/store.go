@@ -109,10 +109,11 @@ type Store interface {
 	// nor does it say whether it was written: if not, the next request will be. A
 	// session that has ended is not written again.
 	Renew(ctx context.Context, k Key, seen time.Time)
-	// Rotate moves a session, with its data, to another key, and notes when the
-	// visitor re-authenticated; or returns ErrEnded. Its limits stay those of its
-	// beginning. The old key is an alias of the new one for AliasFor.
-	Rotate(ctx context.Context, k, replaces Key, at time.Time) error
+	// Rotate moves a session and its data from the key old to the key k, and records at
+	// as the time of the re-authentication. The session's limits still count from its
+	// beginning. The key old is an alias of k for AliasFor. ErrEnded if the session has
+	// ended.
+	Rotate(ctx context.Context, k, old Key, at time.Time) error
 	// End ends a session, also by an alias: a logout may have been on its way when
 	// the session was rotated. That there is none is no error.
 	End(ctx context.Context, k Key) error

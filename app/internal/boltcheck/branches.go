@@ -50,8 +50,8 @@ func (v *verifier) verifyBranchesOf(ctx context.Context, root uint64) error {
 // minShare is how many pages are worth a goroutine.
 const minShare = 8
 
-// verifyLevel verifies the branch pages of one level and returns their children; with
-// ends, only the first and the last child. It shares the pages among the processors.
+// verifyLevel verifies the branch pages of one level in parallel and returns their
+// children. If ends is set, it returns only the first and the last child of the level.
 func (v *verifier) verifyLevel(ctx context.Context, ids []uint64, ends bool) (children []uint64, err error) {
 	n := max(1, min(runtime.GOMAXPROCS(0), len(ids)/minShare))
 	parts, errs := make([][]uint64, n), make([]error, n)

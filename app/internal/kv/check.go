@@ -93,8 +93,9 @@ func Check(ctx context.Context, path string, o Options, visit func(table string,
 	return r, nil
 }
 
-// errVisit marks an error of visit, as opposed to one of the file.
-var errVisit = errors.New("write")
+// errVisit wraps an error that the visit callback returned, to tell it from an error
+// of the file.
+var errVisit = errors.New("visit a record")
 
 func (r *Report) problem(format string, args ...any) {
 	if len(r.Problems) == maxProblems {

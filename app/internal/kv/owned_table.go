@@ -30,7 +30,8 @@ func (t Owned[T]) validate(o Options) {
 // layout holds the indexes of the fields ID and Owner in a struct.
 type layout struct{ id, owner int }
 
-// layout panics if T does not have these fields.
+// layout returns the positions of the fields ID and Owner in T. It panics if one is
+// missing or is not an array of 16 bytes.
 func (t Owned[T]) layout() (l layout) {
 	of := reflect.TypeFor[T]()
 	for name, index := range map[string]*int{"ID": &l.id, "Owner": &l.owner} {

@@ -184,8 +184,8 @@ func mayHaveWrittenMeta(path string, pageSize, txid int) bool {
 	return err != nil || !sound || m.Txid >= uint64(txid)
 }
 
-// toggle marks the beginning or the end of a commit and ends the idle
-// transactions.
+// toggle increments the count of commits, at the beginning or the end of one, and
+// closes the idle read transactions.
 func (r *readers) toggle() {
 	r.mu.Lock()
 	r.commits++
