@@ -133,8 +133,8 @@ func (s *Sessions) Key(c *fiber.Ctx) Key { return KeyOf(s.id(c)) }
 // Here reports whether a list called the visitor's session so: now, or before
 // Reauthenticate gave it another id in this request.
 func (s *Sessions) Here(c *fiber.Ctx, key Key) bool {
-	given, ok := c.Locals(given{}).(given)
-	return key == s.Key(c) || ok && key == given.before
+	reissued, ok := c.Locals(reissued{}).(reissued)
+	return key == s.Key(c) || ok && key == reissued.before
 }
 
 // Begin logs the visitor in to the account, which was authenticated with the password
@@ -201,24 +201,24 @@ func (s *Sessions) Reauthenticate(c *fiber.Ctx) error {
 	if err := s.store.Rotate(c.UserContext(), KeyOf(id), s.Key(c), now); err != nil {
 		return fmt.Errorf("re-authenticate session: %w", err)
 	}
-	c.Locals(given{}, given{before: s.Key(c), cookie: s.lasting(id)})
+	c.Locals(reissued{}, reissued{before: s.Key(c), cookie: s.lasting(id)})
 	c.Request().Header.SetCookie(s.cookie.Name, id)
-	s.Give(c)
+	s.ReissueCookie(c)
 	return nil
 }
 
-// given is the cookie that Reauthenticate has put into an answer, kept with the request.
-type given struct {
+// reissued is the cookie that Reauthenticate has put into an answer, kept with the request.
+type reissued struct {
 	before Key // what the session was called
 	cookie fiber.Cookie
 }
 
-// Give puts the cookie of Reauthenticate into an answer that was begun anew, if it was
+// ReissueCookie puts the cookie of Reauthenticate into an answer that was begun anew, if it was
 // called: the old id is dead, and without it the visitor would be logged out and
 // the session be nobody's.
-func (s *Sessions) Give(c *fiber.Ctx) {
-	if given, ok := c.Locals(given{}).(given); ok {
-		c.Cookie(&given.cookie)
+func (s *Sessions) ReissueCookie(c *fiber.Ctx) {
+	if reissued, ok := c.Locals(reissued{}).(reissued); ok {
+		c.Cookie(&reissued.cookie)
 	}
 }
 

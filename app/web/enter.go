@@ -67,10 +67,10 @@ func next(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-// known answers methods that Fiber does not know, for Fiber would answer them in
+// rewriteUnknownMethods answers methods that Fiber does not know, for Fiber would answer them in
 // bare text before any of our code runs. They become a method that it knows and
 // no route has, and so a 405 or 404 page.
-func (s *Site) known(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
+func (s *Site) rewriteUnknownMethods(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
 	methods := map[string]bool{}
 	for _, method := range fiber.DefaultMethods {
 		methods[method] = true

@@ -73,7 +73,7 @@ func decodeArgs[F any](c *fiber.Ctx, args *fasthttp.Args) (form F, err error) {
 		seen[name] = true
 		if !utf8.ValidString(value) {
 			err = errors.Join(err, &accounts.Error{Kind: accounts.Invalid, Field: f.rule, Message: f.label + " is not valid text."})
-			value = shown(value)
+			value = validUTF8(value)
 		}
 		switch target := f.target.(type) {
 		case *input:

@@ -31,7 +31,7 @@ func (s *Site) loginForm(c *fiber.Ctx, v Visitor) error {
 func (s *Site) loginPage(c *fiber.Ctx, v Visitor, form loginForm) loginPage {
 	form.Next = localPath(form.Next)
 	p := loginPage{Page: s.page(c, v, "Log in"), Form: form, Dev: s.settings.Dev}
-	p.Bare = true
+	p.HideAuthLinks = true
 	return p
 }
 

@@ -10,7 +10,7 @@ import (
 // out.
 func (s *Site) logoutForm(c *fiber.Ctx, v Visitor) error {
 	p := s.page(c, v, "Log out")
-	p.Bare = true
+	p.HideAuthLinks = true
 	return c.Render("logout", p)
 }
 

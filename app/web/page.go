@@ -11,10 +11,10 @@ import (
 
 // Page is what every view is given. The data of a page embed it.
 type Page struct {
-	Title   string  // the page's own name, empty on the start page
-	Visitor Visitor // who looks at it
-	Flash   string  // one sentence after a redirect, or empty
-	Bare    bool    // the page says Log in and Log out itself, the header does not
+	Title         string  // the page's own name, empty on the start page
+	Visitor       Visitor // who looks at it
+	Flash         string  // one sentence after a redirect, or empty
+	HideAuthLinks bool    // the page says Log in and Log out itself, the header does not
 
 	Nonce   string // what lets the script run that reloads the page, with --dev only
 	Version string // of what this page shows, for that script
@@ -91,9 +91,9 @@ func seeOther(c *fiber.Ctx, path string) error {
 	return c.Redirect(path, fiber.StatusSeeOther)
 }
 
-// shown returns what was typed as it may stand in a page: what is no text would
+// validUTF8 returns what was typed as it may stand in a page: what is no text would
 // make the whole page none.
-func shown(typed string) string { return strings.ToValidUTF8(typed, "\uFFFD") }
+func validUTF8(typed string) string { return strings.ToValidUTF8(typed, "\uFFFD") }
 
 // done ends a state change with a sentence on the page at path.
 func (s *Site) done(c *fiber.Ctx, which flash, path string) error {

@@ -89,7 +89,7 @@ func (s *Site) reauthenticatePage(c *fiber.Ctx, v Visitor, form reauthenticateFo
 		switch string(name) {
 		case "password", "old", "new": // never in a page
 		default:
-			p.Fields = append(p.Fields, hiddenField{shown(string(name)), shown(string(value))})
+			p.Fields = append(p.Fields, hiddenField{validUTF8(string(name)), validUTF8(string(value))})
 		}
 	}
 	return p

@@ -40,7 +40,7 @@ func (s *Site) refuse(c *fiber.Ctx, err error) error {
 	allow := string(c.Response().Header.Peek(fiber.HeaderAllow))
 	c.Response().Reset() // nothing of a page half made, and no cookie
 	s.guard.headers(c)
-	s.sessions.Give(c) // but that of a session which goes on under another id
+	s.sessions.ReissueCookie(c) // but that of a session which goes on under another id
 	if allow != "" {
 		c.Set(fiber.HeaderAllow, allow)
 	}

@@ -141,7 +141,7 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if err != nil {
 		return err
 	}
-	if !v.seen.IsZero() && s.sessions.Due(v.seen) && personal(c) {
+	if !v.seen.IsZero() && s.sessions.Due(v.seen) && countsAsActivity(c) {
 		s.sessions.Renew(c)
 	}
 	switch who := r.who &^ reauthenticated; {
@@ -188,10 +188,10 @@ func (s *Site) admitOwner(c *fiber.Ctx, v Visitor, r route) error {
 	return err
 }
 
-// personal reports whether a person may have made the request. Nobody reads the
+// countsAsActivity reports whether a person may have made the request. Nobody reads the
 // answer to HEAD, and a browser that prefetches only guesses what its person
 // will open next: neither keeps a session from growing idle (OWASP ASVS 7.3.1).
-func personal(c *fiber.Ctx) bool {
+func countsAsActivity(c *fiber.Ctx) bool {
 	// Sec-Purpose may go on, as in "prefetch;prerender"; older browsers send Purpose.
 	return c.Method() != fiber.MethodHead &&
 		!strings.HasPrefix(c.Get("Sec-Purpose"), "prefetch") &&

@@ -113,7 +113,7 @@ func New(o Options) (*Site, error) {
 	}
 	s.renderOnce()
 	server := s.app.Server()
-	server.Handler = s.known(s.app.Handler())
+	server.Handler = s.rewriteUnknownMethods(s.app.Handler())
 	server.HeaderReceived = lastOfConnection
 	server.CloseOnShutdown = true // keep-alive connections would hold up Shutdown
 	return s, nil
