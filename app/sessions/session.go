@@ -1,6 +1,5 @@
-// Package sessions says who is logged in here. It is the only place where a
-// session is begun, read and ended, and the only one that knows Fiber's session
-// middleware.
+// Package sessions manages login sessions. All code that begins, reads or ends
+// sessions, or uses Fiber's session middleware, is here.
 package sessions
 
 import (
@@ -20,26 +19,26 @@ import (
 	"latchkey/app/internal/text"
 )
 
-// Sessions begins, reads and ends the sessions of visitors.
+// Sessions begins, reads and ends visitors' sessions.
 type Sessions struct {
 	store  Store
 	fiber  session.Store
-	cookie fiber.Cookie // how the cookie looks, without a value
+	cookie fiber.Cookie // template of the session cookie, without a value
 	limits Limits
 	now    func() time.Time
-	noData []byte // what Fiber's middleware reads as a session without data
+	noData []byte // an empty session, as Fiber's middleware encodes it
 
-	// Address returns where a request comes from, for the list of sessions. It
-	// may be set before the first request.
+	// Address returns the client address of a request, for the list of sessions.
+	// It may be replaced before the first request.
 	Address func(*fiber.Ctx) string
 }
 
-// New returns the sessions kept in store, which holds them to the limits. Their
-// cookie lasts as long as the lifetime.
+// New returns Sessions that keeps sessions in store. The store must enforce the
+// same limits. The cookie expires after limits.Lifetime.
 //
-// A secure cookie is called __Host-session, which browsers keep only over https
-// and without a domain, so that no neighbouring site can plant one. In dev mode
-// there is no https and it is called session.
+// A secure cookie is named __Host-session. Browsers accept that prefix only over
+// HTTPS and without a Domain attribute, so a sibling subdomain cannot set it. In dev
+// mode, which has no HTTPS, the name is session.
 func New(store Store, limits Limits, secure bool) *Sessions {
 	name := "session"
 	if secure {
@@ -48,7 +47,7 @@ func New(store Store, limits Limits, secure bool) *Sessions {
 	return &Sessions{
 		store: store,
 		fiber: *session.New(session.Config{
-			Storage:        new(Storage), // Open gives each request its own
+			Storage:        new(Storage), // Open sets one for each request
 			Expiration:     limits.Lifetime,
 			KeyLookup:      "cookie:" + name,
 			KeyGenerator:   func() string { return NewID(time.Now()) },
@@ -77,9 +76,9 @@ const (
 	idLength     = secretLength + 8
 )
 
-// NewID returns the id of a session that begins now: 256 random bits, and after
-// them the time, for Key. Fiber's own ids are UUIDs: fewer bits, and not meant to
-// be secret (OWASP ASVS 7.2.3, 11.5.1).
+// NewID returns the id of a session that begins now: 256 random bits followed by the
+// time, which KeyOf reads. Fiber's default ids are UUIDs, which have fewer random
+// bits and are not meant to be secret (OWASP ASVS 7.2.3, 11.5.1).
 func NewID(now time.Time) string {
 	var bits [32]byte
 	rand.Read(bits[:]) // never fails; see its documentation
@@ -88,9 +87,8 @@ func NewID(now time.Time) string {
 	return string(base64.RawURLEncoding.AppendEncode(id, at[8-timeSize:]))
 }
 
-// id returns the id that the visitor's cookie holds, or "" if it cannot be one
-// of ours: what has another form is not worth a look into the store. The text
-// lives only as long as the request.
+// id returns the session id from the cookie, or "" if its length is wrong, which
+// saves a store lookup. The string is valid only during the request.
 func (s *Sessions) id(c *fiber.Ctx) string {
 	id := c.Cookies(s.cookie.Name)
 	if len(id) != idLength {
@@ -99,9 +97,9 @@ func (s *Sessions) id(c *fiber.Ctx) string {
 	return id
 }
 
-// Read returns the visitor's session, or ErrEnded. It decodes no data and writes
-// nothing. A browser whose session is damaged is told to forget it, for the
-// damage stays.
+// Read returns the visitor's session, or ErrEnded. It neither decodes the session
+// data nor writes to the store. If the session is damaged, Read clears the cookie,
+// because retrying cannot succeed.
 func (s *Sessions) Read(c *fiber.Ctx) (session Session, err error) {
 	id := s.id(c)
 	if id == "" {
@@ -114,34 +112,33 @@ func (s *Sessions) Read(c *fiber.Ctx) (session Session, err error) {
 	return session, err
 }
 
-// Due reports whether it was noted so long ago that the visitor was here that it
-// should be noted anew.
+// Due reports whether the last recorded activity is old enough to call Renew.
 func (s *Sessions) Due(noted time.Time) bool { return s.now().Sub(noted) >= s.limits.Renewal() }
 
-// Renew notes that the visitor is here. It waits for no write.
+// Renew records activity in the visitor's session. It does not wait for the write.
 func (s *Sessions) Renew(c *fiber.Ctx) {
 	s.store.Renew(c.UserContext(), s.Key(c), storedTime(s.now()))
 }
 
-// storedTime returns a time as a store keeps it, so that what is written equals
-// what is read back.
+// storedTime rounds t to the precision of a store, so that a time is unchanged when
+// it is read back.
 func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// Key returns what the visitor's session is called in lists.
+// Key returns the key of the visitor's session, which identifies it in List.
 func (s *Sessions) Key(c *fiber.Ctx) Key { return KeyOf(s.id(c)) }
 
-// Here reports whether a list called the visitor's session so: now, or before
-// Reauthenticate gave it another id in this request.
+// Here reports whether key is that of the visitor's session. It also accepts the key
+// from before a rotation by Reauthenticate in the same request.
 func (s *Sessions) Here(c *fiber.Ctx, key Key) bool {
-	given, ok := c.Locals(given{}).(given)
-	return key == s.Key(c) || ok && key == given.before
+	reissued, ok := c.Locals(reissued{}).(reissued)
+	return key == s.Key(c) || ok && key == reissued.before
 }
 
-// Begin logs the visitor in to the account, which was authenticated with the password
-// of that version. The session always gets a new id, and the one that the browser
-// had before is removed in the same write, so that an id which somebody planted or
-// watched leads nowhere (OWASP ASVS 7.2.4). None of its data passes into the new
-// one. When Begin returns nil the session is on disk; otherwise nothing has changed.
+// Begin logs the visitor in to account. version is the version of the password they
+// authenticated with. The session gets a new id and no data from the browser's
+// previous session, which is removed in the same write. This prevents session
+// fixation (OWASP ASVS 7.2.4). If Begin returns nil, the session is durable;
+// otherwise nothing has changed.
 func (s *Sessions) Begin(c *fiber.Ctx, account Account, version uint64) error {
 	now := storedTime(s.now())
 	id := NewID(now)
@@ -163,21 +160,21 @@ func (s *Sessions) Begin(c *fiber.Ctx, account Account, version uint64) error {
 	}
 	cookie := s.lasting(id)
 	c.Cookie(&cookie)
-	c.Request().Header.SetCookie(s.cookie.Name, id) // the rest of the request goes on under it
+	c.Request().Header.SetCookie(s.cookie.Name, id) // the rest of the request uses the new id
 	return nil
 }
 
-// noData encodes an empty session as Fiber's middleware does. To have it do so at
-// each login would take as long as to find the account.
+// noData encodes an empty session as Fiber's middleware does. New calls it once,
+// because encoding at every login would be slow.
 func noData() []byte {
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).Encode(map[string]any{}); err != nil {
-		panic(err) // it never fails on such a map
+		panic(err) // cannot fail for an empty map
 	}
 	return b.Bytes()
 }
 
-// lasting returns the cookie that holds id, for as long as a session may last.
+// lasting returns a cookie that holds id and expires after the session lifetime.
 func (s *Sessions) lasting(id string) fiber.Cookie {
 	cookie := s.cookie
 	cookie.Value = id
@@ -185,57 +182,58 @@ func (s *Sessions) lasting(id string) fiber.Cookie {
 	return cookie
 }
 
-// longestAgent is as much of a User-Agent as a list needs, in bytes.
+// longestAgent is the maximum length of a stored User-Agent, in bytes.
 const longestAgent = 256
 
-// Agent returns the browser's own words about itself, as stores keep them.
+// Agent returns the User-Agent header, cleaned and truncated for storage.
 func Agent(c *fiber.Ctx) string {
 	return text.Clean(string(c.Request().Header.UserAgent()), longestAgent)
 }
 
-// Reauthenticate notes that the visitor has just re-authenticated, or returns ErrEnded. The session gets another id, for its powers have grown
-// (OWASP ASVS 7.2.4, 7.5.1); the rest of the request goes on under the new one.
+// Reauthenticate records that the visitor has just re-authenticated, or returns
+// ErrEnded. It rotates the session id, because the session gains privileges (OWASP
+// ASVS 7.2.4, 7.5.1). The rest of the request uses the new id.
 func (s *Sessions) Reauthenticate(c *fiber.Ctx) error {
 	now := storedTime(s.now())
 	id := NewID(now)
 	if err := s.store.Rotate(c.UserContext(), KeyOf(id), s.Key(c), now); err != nil {
 		return fmt.Errorf("re-authenticate session: %w", err)
 	}
-	c.Locals(given{}, given{before: s.Key(c), cookie: s.lasting(id)})
+	c.Locals(reissued{}, reissued{before: s.Key(c), cookie: s.lasting(id)})
 	c.Request().Header.SetCookie(s.cookie.Name, id)
-	s.Give(c)
+	s.ReissueCookie(c)
 	return nil
 }
 
-// given is the cookie that Reauthenticate has put into an answer, kept with the request.
-type given struct {
-	before Key // what the session was called
+// reissued holds the cookie set by Reauthenticate. It is stored in the request's Locals.
+type reissued struct {
+	before Key // the session's key before the rotation
 	cookie fiber.Cookie
 }
 
-// Give puts the cookie of Reauthenticate into an answer that was begun anew, if it was
-// called: the old id is dead, and without it the visitor would be logged out and
-// the session be nobody's.
-func (s *Sessions) Give(c *fiber.Ctx) {
-	if given, ok := c.Locals(given{}).(given); ok {
-		c.Cookie(&given.cookie)
+// ReissueCookie sets the cookie of Reauthenticate again after the response was reset.
+// It does nothing if Reauthenticate was not called. Without the cookie the visitor
+// would be logged out, because the old id is no longer valid.
+func (s *Sessions) ReissueCookie(c *fiber.Ctx) {
+	if reissued, ok := c.Locals(reissued{}).(reissued); ok {
+		c.Cookie(&reissued.cookie)
 	}
 }
 
-// Open returns the visitor's session with its data, to read and to change; for
-// a visitor without one, a new anonymous session that is kept once it is saved.
-// Save fails with ErrEnded if the session was ended meanwhile. After Save the
-// session belongs to Fiber's pool again: do not touch it, whatever Save said.
+// Open returns the visitor's session with its data, for reading and writing. A visitor
+// without a session gets a new anonymous one, which is stored by Save. Save returns
+// ErrEnded if the session has ended since. Save also returns the session to Fiber's
+// pool: do not use it afterwards, even if Save failed.
 func (s *Sessions) Open(c *fiber.Ctx) (*session.Session, error) {
-	// Fiber's middleware gets a storage of this one request's own, because its Set
-	// says what to write, but not whether a session is begun or changed.
+	// Each request needs its own Storage. Fiber calls Set both for new and for existing
+	// sessions, and Storage tells them apart by whether Get found one.
 	store := s.fiber
 	store.Storage = newStorage(c.UserContext(), s.store, s.limits, s.now())
 	return store.Get(c)
 }
 
-// End logs the visitor out: the session is gone from the store before the
-// cookie is cleared (OWASP ASVS 7.4.1). Ending no session is no error.
+// End logs the visitor out. It removes the session from the store, then clears the
+// cookie (OWASP ASVS 7.4.1). It is not an error if there is no session.
 func (s *Sessions) End(c *fiber.Ctx) error {
 	if id := s.id(c); id != "" {
 		if err := s.store.End(c.UserContext(), KeyOf(id)); err != nil {
@@ -254,8 +252,8 @@ func (s *Sessions) forget(c *fiber.Ctx) {
 	c.Cookie(&gone)
 }
 
-// List returns the sessions of an account that have not ended, the newest first,
-// and at most limit of them. Whoever calls it has checked that the visitor may.
+// List returns up to limit active sessions of an account, newest first. The caller
+// must check that the visitor is authorized.
 func (s *Sessions) List(ctx context.Context, account Account, limit int) ([]Session, error) {
 	list, err := s.store.List(ctx, account, limit)
 	if err != nil {
@@ -264,8 +262,8 @@ func (s *Sessions) List(ctx context.Context, account Account, limit int) ([]Sess
 	return list, nil
 }
 
-// EndAll logs an account out everywhere (OWASP ASVS 7.4.5). Whoever calls it has
-// checked that the visitor may.
+// EndAll ends all sessions of an account (OWASP ASVS 7.4.5). The caller must check
+// that the visitor is authorized.
 func (s *Sessions) EndAll(ctx context.Context, account Account) error {
 	if err := s.store.EndAll(ctx, account); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
@@ -273,7 +271,7 @@ func (s *Sessions) EndAll(ctx context.Context, account Account) error {
 	return nil
 }
 
-// EndOthers ends every session of an account but one (OWASP ASVS 7.4.3).
+// EndOthers ends all sessions of an account except but (OWASP ASVS 7.4.3).
 func (s *Sessions) EndOthers(ctx context.Context, account Account, but Key) error {
 	if err := s.store.EndOthers(ctx, account, but); err != nil {
 		return fmt.Errorf("end other sessions: %w", err)

@@ -9,23 +9,22 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// Storage lets Fiber's session middleware keep the data of sessions in a Store,
-// during one request. It copies data in and out. It makes nobody logged in: a
-// session that it begins is anonymous.
+// Storage adapts a Store to Fiber's session middleware for one request. It copies the
+// data it takes and returns. Sessions it creates are anonymous.
 type Storage struct {
 	ctx      context.Context
 	store    Store
 	lifetime time.Duration
 	now      time.Time
-	found    bool  // Get has found the session, so Set changes it
-	damaged  error // why Get could not read the session under key, so that Set leaves it
+	found    bool  // Get found the session, so Set updates it
+	damaged  error // why Get could not read the session under key; Set must not overwrite it
 	key      Key
 }
 
 var _ fiber.Storage = (*Storage)(nil)
 
-// NewStorage returns the storage of one request, which ends with ctx. The limits
-// are those of the store.
+// NewStorage returns a Storage for one request. Store calls use ctx. The limits must
+// be those of the store.
 func NewStorage(ctx context.Context, store Store, limits Limits) *Storage {
 	return newStorage(ctx, store, limits, time.Now())
 }
@@ -52,13 +51,13 @@ func (s *Storage) Get(id string) ([]byte, error) {
 	return bytes.Clone(data), err
 }
 
-// Set replaces the data of a session that Get has found, or returns ErrEnded: a
-// request that saves after a logout must not bring the session back. Without one
-// it begins an anonymous session, but not in the place of one that cannot be read.
-// It ignores an empty id, and empty data.
+// Set replaces the data of a session that Get found. It returns ErrEnded if that
+// session has ended since, so that a late save cannot undo a logout. If Get found no
+// session, Set begins an anonymous one; it never overwrites a damaged session. It
+// ignores an empty id and empty data.
 //
-// The store keeps a session for as long as its limits say. Set refuses an expiry
-// that is shorter than the lifetime, because the session would outlive it.
+// Only the store's limits decide how long a session lasts. Set therefore refuses an
+// expiry shorter than the lifetime.
 func (s *Storage) Set(id string, data []byte, expires time.Duration) error {
 	switch {
 	case id == "" || len(data) == 0:
@@ -73,7 +72,7 @@ func (s *Storage) Set(id string, data []byte, expires time.Duration) error {
 	return s.store.Begin(s.ctx, KeyOf(id), Key{}, Session{Began: s.now, Seen: s.now}, bytes.Clone(data))
 }
 
-// Delete ends a session. That there is none is no error.
+// Delete ends a session. It is not an error if there is none.
 func (s *Storage) Delete(id string) error {
 	if id == "" {
 		return nil
@@ -81,7 +80,7 @@ func (s *Storage) Delete(id string) error {
 	return s.store.End(s.ctx, KeyOf(id))
 }
 
-// Reset is refused: no request may end the sessions of everybody.
+// Reset always fails: no request may end all sessions.
 func (s *Storage) Reset() error { return errReset }
 
 // Close does nothing: the store outlives the request.

@@ -9,40 +9,40 @@ import (
 	"time"
 )
 
-// ErrEnded means that a session is not there: never begun, logged out, or past
-// one of its limits.
+// ErrEnded means that there is no such active session: it never existed, was logged
+// out, or has expired.
 var ErrEnded = errors.New("the session has ended")
 
-// ErrDamaged means that a session has ended because its record, or that of its
-// account, cannot be read: nobody can tell any more who is logged in. It is an
-// ErrEnded that the operator should hear of.
+// ErrDamaged means that the record of a session or of its account cannot be read. It
+// wraps ErrEnded, so visitors are treated as logged out, and should be logged for the
+// operator.
 var ErrDamaged = fmt.Errorf("%w, for its record cannot be read", ErrEnded)
 
-// Session is what is known of a session without decoding its data. The store
-// keeps it beside the data, so that a page which only asks who is there pays
-// one read and no decoding.
+// Session is the metadata of a session. The store keeps it beside the session data, so
+// that identifying the visitor takes one read and no decoding.
 type Session struct {
-	Account         Account   // zero while nobody is logged in
+	Account         Account   // zero if the session is anonymous
 	Name            string    // of the account, as typed
 	Admin           bool      // whether the account is an administrator now
-	PasswordVersion uint64    // of the password that the account logged in with, see accounts.Store
-	Began           time.Time // when the visitor logged in; the absolute limit counts from here
-	Seen            time.Time // the last activity, a minute old at most; the idle limit counts from here
-	Reauthenticated time.Time // when the visitor last typed the password
+	PasswordVersion uint64    // version of the password used to log in, see accounts.Store
+	Began           time.Time // time of the login; the absolute limit counts from here
+	Seen            time.Time // last recorded activity, see Limits.Renewal; the idle limit counts from here
+	Reauthenticated time.Time // when the visitor last entered the password
 
-	// The rest is filled by List alone.
-	Key     Key    // what the session is called where its id must not be known
-	Agent   string // the browser's own words about itself, valid UTF-8
-	Address string // where it logged in from
+	// The remaining fields are returned only by List.
+	Key     Key    // identifies the session where its id must stay secret
+	Agent   string // User-Agent at login, valid UTF-8
+	Address string // client address at login
 }
 
-// Key is what a session is kept under: the time at which its id was made, in
-// milliseconds since 1970, big-endian, and the SHA-256 of the id. It logs nobody
-// in. Sessions that began together have keys that lie together, so that a store
-// which keeps them in the order of their keys writes few places for many logins.
+// Key is the key of a session in the store: the creation time of its id (milliseconds
+// since 1970, big-endian) followed by the SHA-256 of the id. A key cannot be used to
+// log in. Sessions that begin together have adjacent keys, so an ordered store writes
+// few pages for many logins.
 type Key [timeSize + sha256.Size]byte
 
-// KeyOf returns the key of an id. One that NewID did not make has no time.
+// KeyOf returns the key of an id. If the id is not in the format of NewID, the time in
+// the key is zero.
 func KeyOf(id string) (k Key) {
 	if len(id) == idLength {
 		var at [timeSize]byte
@@ -58,17 +58,17 @@ func KeyOf(id string) (k Key) {
 // Account is the id of the account that a session belongs to.
 type Account [16]byte
 
-// Limits say how long a session may last (OWASP ASVS 7.3.1 and 7.3.2).
+// Limits are the session timeouts (OWASP ASVS 7.3.1 and 7.3.2).
 type Limits struct {
-	Idle     time.Duration // since it was last seen
-	Lifetime time.Duration // since it began, whatever the activity
+	Idle     time.Duration // since the last activity
+	Lifetime time.Duration // since the login, regardless of activity
 }
 
-// Renewal returns how often activity is written: once a minute, or oftener if
-// the idle limit is so short that a minute would matter.
+// Renewal returns the interval at which activity is recorded: one minute, or a tenth
+// of the idle limit if that is shorter.
 func (l Limits) Renewal() time.Duration { return min(time.Minute, l.Idle/10) }
 
-// End returns the moment at which a session ends if nothing more happens.
+// End returns when a session expires if there is no further activity.
 func (l Limits) End(began, seen time.Time) time.Time {
 	idle, lifetime := seen.Add(l.Idle), began.Add(l.Lifetime)
 	if idle.Before(lifetime) {
@@ -77,37 +77,34 @@ func (l Limits) End(began, seen time.Time) time.Time {
 	return lifetime
 }
 
-// Store keeps sessions under the keys of their ids, and lets none out that has
-// passed its limits. Package storetest holds the tests that every store must
-// pass.
+// Store keeps sessions by Key and never returns one that has expired. Every store must
+// pass the tests in package storetest.
 //
-// Every write but Renew is durable when the call returns. Methods may be called
-// at the same time, and nothing they take or return is shared with the store
-// afterwards. They return the errors named here, possibly wrapped (use errors.Is);
-// any other error is a fault, which ends no session. Times are UTC in whole
-// milliseconds. When ctx ends before the store has begun to write, nothing is
-// written and the error wraps ctx's.
+// All writes except Renew are durable when the method returns. Methods are safe for
+// concurrent use, and the store retains nothing they take or return. They return the
+// errors documented here, possibly wrapped (use errors.Is). Any other error is an
+// internal failure and does not mean that the session has ended. Times are UTC in whole
+// milliseconds. If ctx ends before a write has begun, nothing is written and the error
+// wraps that of ctx.
 //
-// A session has ended if it is not there, if it has passed a limit, or if its
-// account is gone, disabled, or has another PasswordVersion.
+// A session has ended if it does not exist, has passed a limit, or if its account was
+// removed, is disabled, or has another PasswordVersion.
 type Store interface {
-	// Read returns the session, or ErrEnded, which ErrDamaged is too. Name and
-	// Admin are those of the account at this moment: what an account may do is
-	// never remembered (OWASP ASVS 8.3.2).
+	// Read returns the session, or ErrEnded, possibly as ErrDamaged. Name and Admin are
+	// read from the account, never cached in the session (OWASP ASVS 8.3.2).
 	Read(ctx context.Context, k Key) (Session, error)
 	// Data returns the data of a session, or ErrEnded.
 	Data(ctx context.Context, k Key) ([]byte, error)
-	// Begin keeps a new session and removes the one it replaces, both or neither.
-	// replaces may be the zero Key, or that of no session. Begin looks at the
-	// account in the same transaction and returns ErrEnded if the session would
-	// have ended already: the account may have changed since it was authenticated.
+	// Begin stores a new session and removes the one it replaces, atomically. replaces
+	// may be zero or the key of no session. The account may have changed since the
+	// visitor authenticated, so Begin checks it in the same transaction and returns
+	// ErrEnded if the session would already have ended.
 	Begin(ctx context.Context, k, replaces Key, s Session, data []byte) error
-	// Change replaces the data of a session, or returns ErrEnded: a request
-	// that saves after a logout must not bring the session back.
+	// Change replaces the data of a session. It returns ErrEnded if the session has
+	// ended, so that a late save cannot undo a logout.
 	Change(ctx context.Context, k Key, data []byte) error
-	// Renew notes that a session was seen. It does not wait until that is durable,
-	// nor does it say whether it was written: if not, the next request will be. A
-	// session that has ended is not written again.
+	// Renew records activity in a session. It neither waits for the write nor reports
+	// its failure; a later request will try again. It never restores an ended session.
 	Renew(ctx context.Context, k Key, seen time.Time)
 	// Rotate moves a session and its data from the key old to the key k, and records at
 	// as the time of the re-authentication. The session's limits still count from its
@@ -118,18 +115,18 @@ type Store interface {
 	// the session was rotated. That there is none is no error.
 	End(ctx context.Context, k Key) error
 
-	// List returns the sessions of an account that have not ended, those that
-	// began last first, and at most limit of them. Name and Admin are left out.
+	// List returns up to limit active sessions of an account, newest first, without
+	// Name and Admin.
 	List(ctx context.Context, account Account, limit int) ([]Session, error)
-	// EndAll ends every session of an account. That there is none is no error.
+	// EndAll ends all sessions of an account. It is not an error if there are none.
 	EndAll(ctx context.Context, account Account) error
-	// EndOthers ends every session of an account but one.
+	// EndOthers ends all sessions of an account except but.
 	EndOthers(ctx context.Context, account Account, but Key) error
 	// EndOne ends one session of an account, or returns ErrEnded if the account
 	// has no such session.
 	EndOne(ctx context.Context, account Account, k Key) error
 }
 
-// AliasFor is how long the old key of a rotated session still ends it: longer than
-// a request can take. It opens nothing.
+// AliasFor is how long End accepts the old key of a rotated session. It is longer than
+// any request. No other method accepts the old key.
 const AliasFor = time.Minute

@@ -56,9 +56,9 @@ func browser(agent string) string {
 	ua := useragent.Parse(agent)
 	switch {
 	case ua.Name != "" && ua.OS != "":
-		return shown(ua.Name + " on " + ua.OS)
+		return validUTF8(ua.Name + " on " + ua.OS)
 	case ua.Name != "":
-		return shown(ua.Name)
+		return validUTF8(ua.Name)
 	}
 	return "An unknown browser"
 }

@@ -15,21 +15,21 @@ import (
 	"latchkey/app/internal/patience"
 )
 
-// requestPatience is how long a request may take once it has arrived. Then the
+// requestPatience is the time limit of a request once it has been read. After that the
 // visitor gets the 503 page.
 const requestPatience = 10 * time.Second
 
-// beginPatience gives the request a context that ends when patience does. It does
-// not refer to the request, which Fiber uses again. The caller ends it.
+// beginPatience gives the request a context with the time limit s.patience. The context
+// holds no reference to the request, which Fiber reuses. The caller must call End.
 func (s *Site) beginPatience(c *fiber.Ctx) *patience.Context {
 	ctx := patience.New(context.Background(), time.Now().Add(s.patience))
 	c.SetUserContext(ctx)
 	return ctx
 }
 
-// enter goes around every route: it limits how long the request takes, guards the answer with headers, turns
-// requests from other sites away, makes a page of whatever went wrong, and
-// writes one line to the log.
+// enter is the middleware around every route. It sets a time limit and the security
+// headers, rejects cross-site requests, turns errors into error pages, and logs the
+// request.
 func (s *Site) enter(c *fiber.Ctx) error {
 	defer s.beginPatience(c).End()
 	s.guard.headers(c)
@@ -44,20 +44,19 @@ func (s *Site) enter(c *fiber.Ctx) error {
 	return nil
 }
 
-// lastOfConnection ends the connection after a body that came without a length.
-// fasthttp drops "Transfer-Encoding: identity" and takes what follows for the
-// next request; a proxy in front may see one request where it sees two (OWASP
-// ASVS 4.2.1).
+// lastOfConnection closes the connection after a request whose body has no length, to
+// prevent request smuggling (OWASP ASVS 4.2.1). fasthttp ignores "Transfer-Encoding:
+// identity" and parses the body as the next request, where a proxy may see only one.
 func lastOfConnection(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	const withoutLength = -2
 	if !header.IsGet() && !header.IsHead() && header.ContentLength() == withoutLength {
 		header.SetConnectionClose()
 	}
-	return fasthttp.RequestConfig{} // the limits stay those of the server
+	return fasthttp.RequestConfig{} // keep the server's limits
 }
 
-// next runs the route and turns a panic into an error, so that one bad request
-// ends alone.
+// next calls the next handler and turns a panic into an error, so that it fails only
+// this request.
 func next(c *fiber.Ctx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -67,10 +66,10 @@ func next(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-// known answers methods that Fiber does not know, for Fiber would answer them in
-// bare text before any of our code runs. They become a method that it knows and
-// no route has, and so a 405 or 404 page.
-func (s *Site) known(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
+// rewriteUnknownMethods replaces methods that Fiber does not know by one that it knows
+// and no route uses, so that they get a 405 or 404 page. Fiber itself would answer with
+// plain text before any middleware runs.
+func (s *Site) rewriteUnknownMethods(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
 	methods := map[string]bool{}
 	for _, method := range fiber.DefaultMethods {
 		methods[method] = true
@@ -84,9 +83,8 @@ func (s *Site) known(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
 	}
 }
 
-// requestIDs numbers the requests, from a random start so that the lines of two
-// runs are not mistaken for each other. The ids tie a visitor's page to a line of
-// the log; they need not be secret.
+// requestIDs numbers the requests. It starts at a random number, so that ids of two
+// runs do not collide. An id links an error page to its log line; it is not secret.
 type requestIDs struct {
 	start string
 	count atomic.Uint64

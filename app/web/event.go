@@ -12,13 +12,12 @@ import (
 	"latchkey/app/sessions"
 )
 
-// event writes the line for something that happened to an account, or failed to
-// (OWASP ASVS 16.3.1): what, to whom, from where, and how it ended. What was
-// typed as a name appears only if an account is called so, for people type their
-// password into the wrong field.
+// event logs an attempted operation on an account (OWASP ASVS 16.3.1): the operation,
+// the account, the client address and the outcome. A typed name is logged only if an
+// account has that name, because people type passwords into the wrong field.
 func (s *Site) event(c *fiber.Ctx, what string, a accounts.Account, typed string, err error) {
 	if a.ID == (accounts.ID{}) {
-		// The look-up is made in every case, so that its time tells nothing.
+		// Always look the name up, so that timing does not reveal whether it exists.
 		a, _ = s.accounts.Find(c.UserContext(), typed)
 	}
 	who := slog.String("account", "unknown")
@@ -28,15 +27,14 @@ func (s *Site) event(c *fiber.Ctx, what string, a accounts.Account, typed string
 	s.writeEvent(c, what, a.ID, err, who)
 }
 
-// eventBy writes the line for something that a visitor who is logged in did, or
-// was refused (OWASP ASVS 16.3.2): by whom, and in about what.
+// eventBy logs what a logged-in visitor did or was refused (OWASP ASVS 16.3.2). about
+// holds the attributes of its object.
 func (s *Site) eventBy(c *fiber.Ctx, v Visitor, what string, err error, about ...slog.Attr) {
 	by := slog.Group("by", slog.String("id", v.ID.String()), slog.String("name", v.Name))
 	s.writeEvent(c, what, v.ID, err, append([]slog.Attr{by}, about...)...)
 }
 
-// writeEvent writes the line, and keeps what the owner of the account should
-// know of.
+// writeEvent logs an event, and stores it if the account's owner should see it.
 func (s *Site) writeEvent(c *fiber.Ctx, what string, id accounts.ID, err error, about ...slog.Attr) {
 	outcome, level := "done", slog.LevelInfo
 	var rule *accounts.Error
@@ -66,11 +64,11 @@ func (s *Site) writeEvent(c *fiber.Ctx, what string, id accounts.ID, err error, 
 	s.write(c.Context(), line)
 }
 
-// eventContext returns the context in which the request notes events. Impatience
-// must not hide what happened.
+// eventContext returns the context for recording events. It is not cancelled with the
+// request, so that a timeout does not lose the event.
 func eventContext(c *fiber.Ctx) context.Context { return context.WithoutCancel(c.UserContext()) }
 
-// outcomes are how refusals are called in the log.
+// outcomes maps kinds of errors to the outcome in the log.
 var outcomes = map[accounts.Kind]string{
 	accounts.Invalid:  "refused",
 	accounts.Wrong:    "wrong",
@@ -79,8 +77,8 @@ var outcomes = map[accounts.Kind]string{
 	accounts.NotFound: "refused",
 }
 
-// eventWords are what the owner of an account reads of what happened to it. What
-// is not here is for the log alone.
+// eventWords maps events to the text that the account's owner sees. Other events appear
+// only in the log.
 var eventWords = map[string]string{
 	"sign-up":              "Sign-up",
 	"login":                "Login",
@@ -98,16 +96,16 @@ var eventWords = map[string]string{
 	accounts.EventResetLink:     "Link for a new password made by the administration",
 }
 
-// eventRow is one line of what happened to an account.
+// eventRow is one row in the list of an account's events.
 type eventRow struct {
 	At      time.Time // UTC
 	Words   string
-	Failed  string // why it did not come about, or empty
-	Browser string // empty with the address
-	Address string // where it came from, or empty if another did it
+	Failed  string // why it failed, or empty
+	Browser string // empty if Address is
+	Address string // client address, or empty if somebody else did it
 }
 
-// failures say why something did not come about.
+// failures maps outcomes to the reason that the owner sees.
 var failures = map[string]string{
 	"wrong":     "wrong password",
 	"throttled": "too many tries",
@@ -116,7 +114,7 @@ var failures = map[string]string{
 	"failed":    "failed",
 }
 
-// eventRows returns what happened to an account, the newest first.
+// eventRows returns the events of an account, newest first.
 func (s *Site) eventRows(c *fiber.Ctx, id accounts.ID) ([]eventRow, error) {
 	events, err := s.events.Events(c.UserContext(), id)
 	if err != nil {

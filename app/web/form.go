@@ -12,21 +12,21 @@ import (
 	"latchkey/app/accounts"
 )
 
-// input is a field of a form. What was typed comes back with the form.
+// input is a form field whose value is shown again when the form is refused.
 type input struct {
 	Value string
 	Error string // why it was refused, or empty
 	Focus bool   // the browser puts the cursor here
 }
 
-// secret is a field whose value never comes back: no view can reach it.
+// secret is a form field whose value is never shown again: views cannot access it.
 type secret struct {
 	value string
 	Error string
 	Focus bool
 }
 
-// refused is what every form embeds. Its sentence stands above the fields.
+// refused is embedded in every form. Views show Refusal above the fields.
 type refused struct{ Refusal string }
 
 func (r *refused) top() *string { return &r.Refusal }
@@ -44,10 +44,10 @@ func (r *refused) top() *string { return &r.Refusal }
 //		Next     string `form:"next"`
 //	}
 //
-// A field that F does not have gets 400 (OWASP ASVS 15.3.3), and so does one that is
-// sent twice, unless it is a []string: whoever checks one value and uses the other is
-// fooled (OWASP ASVS 15.3.7). The values are copies. A value that is not valid UTF-8
-// is an *accounts.Error of its field; F then has it with U+FFFD, to be shown again.
+// An unknown field gets 400 (OWASP ASVS 15.3.3). So does a field sent twice, unless it
+// is a []string, to prevent parameter pollution (OWASP ASVS 15.3.7). The values are
+// copies. Invalid UTF-8 yields an *accounts.Error for the field; the value in F then has
+// U+FFFD in its place, so that the form can be shown again.
 func decode[F any](c *fiber.Ctx) (F, error) {
 	var args fasthttp.Args // the request's own are read only if the type is in lower case
 	args.ParseBytes(c.Request().Body())
@@ -73,7 +73,7 @@ func decodeArgs[F any](c *fiber.Ctx, args *fasthttp.Args) (form F, err error) {
 		seen[name] = true
 		if !utf8.ValidString(value) {
 			err = errors.Join(err, &accounts.Error{Kind: accounts.Invalid, Field: f.rule, Message: f.label + " is not valid text."})
-			value = shown(value)
+			value = validUTF8(value)
 		}
 		switch target := f.target.(type) {
 		case *input:
@@ -108,8 +108,8 @@ func (fs formFields) find(is func(formField) bool) (formField, bool) {
 	return formField{}, false
 }
 
-// fieldsOf lists the fields of a form in their order. A field of a type that decode
-// does not know is a mistake of the programmer.
+// fieldsOf lists the fields of a form in order. It panics if decode does not support
+// the type of a field.
 func fieldsOf(form any) (fields formFields) {
 	v := reflect.ValueOf(form).Elem()
 	for i := range v.NumField() {
@@ -134,10 +134,9 @@ func fieldsOf(form any) (fields formFields) {
 	return fields
 }
 
-// setRefusal puts the reasons why a form was refused beside the fields they belong
-// to, or above the form if they belong to none, and sets the status and when to try
-// again. The browser puts the cursor into the first field that is wrong, or else
-// into the first field. An error that is no refusal is returned.
+// setRefusal puts the messages in err beside their fields, or above the form if they
+// have none, and sets the status and Retry-After. It focuses the first invalid field, or
+// else the first field. It returns any error that is not a refusal.
 func setRefusal(c *fiber.Ctx, form interface{ top() *string }, err error) error {
 	reasons := refusals(err)
 	if len(reasons) == 0 {
@@ -170,7 +169,7 @@ func setRefusal(c *fiber.Ctx, form interface{ top() *string }, err error) error 
 	return nil
 }
 
-// setFocus marks the first field, or the first one that is wrong.
+// setFocus focuses the first field, or the first invalid one if wrong is set.
 func setFocus(fields formFields, wrong bool) {
 	for _, f := range fields {
 		switch target := f.target.(type) {

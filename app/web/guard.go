@@ -13,11 +13,11 @@ import (
 	"latchkey/config"
 )
 
-// guard keeps other sites out, and says to browsers what our pages may do.
+// guard rejects cross-site requests and sets the security headers.
 type guard struct {
 	cross   *http.CrossOriginProtection
-	always  *fasthttp.ResponseHeader // what every answer has
-	plain   string                   // the site's origin by plain http, if people come by https
+	always  *fasthttp.ResponseHeader // headers of every response
+	plain   string                   // the site's origin with http instead of https; empty without https
 	devOnly bool
 }
 
@@ -44,7 +44,7 @@ func newGuard(settings config.Settings) (*guard, error) {
 		{"Permissions-Policy", features},
 		{"Referrer-Policy", "same-origin"},
 		{"X-Content-Type-Options", "nosniff"},
-		// Pages are somebody's own. Static files, which are not, replace this.
+		// Pages are private. Static files override this.
 		{fiber.HeaderCacheControl, "no-store"},
 	}
 	if settings.HTTPS() {
@@ -54,30 +54,29 @@ func newGuard(settings config.Settings) (*guard, error) {
 	for _, h := range headers {
 		g.always.Set(h[0], h[1])
 	}
-	// Behind a proxy that rewrites Host the origin would look like a stranger's.
+	// Behind a proxy that rewrites Host, our own origin would look cross-site.
 	if err := g.cross.AddTrustedOrigin(settings.Origin); err != nil {
 		return nil, fmt.Errorf("--origin: %w", err)
 	}
 	return g, nil
 }
 
-// headers begins an answer: it sets the headers that every answer has, and
-// removes all others.
+// headers resets the response headers to those of every response.
 func (g *guard) headers(c *fiber.Ctx) {
 	header := &c.Response().Header
 	g.always.CopyTo(header)
 	if holdsSecret(c.Path()) {
-		// The form still passes check: browsers say Sec-Fetch-Site all the same.
+		// The form still passes check, because browsers send Sec-Fetch-Site regardless.
 		header.Set(fiber.HeaderReferrerPolicy, "no-referrer")
 	}
 }
 
-// check turns away state changes that another site made the browser send. It
-// needs no token: browsers say where a request comes from (OWASP ASVS 3.5.1).
+// check rejects cross-site requests that change state (CSRF). It needs no token, because
+// browsers send Sec-Fetch-Site or Origin (OWASP ASVS 3.5.1).
 func (g *guard) check(c *fiber.Ctx) error {
 	if g.devOnly {
-		// With --dev a name alone logs in. A page of a stranger whose own name
-		// points to this machine (DNS rebinding) would look like ours otherwise.
+		// With --dev the password may be empty, so check Host against DNS rebinding: a
+		// foreign host name that resolves to this machine would look same-origin.
 		host := string(c.Request().Host())
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
@@ -97,8 +96,8 @@ func (g *guard) check(c *fiber.Ctx) error {
 		Host:   string(header.Host()),
 		Header: http.Header{"Origin": {origin}, "Sec-Fetch-Site": {site}},
 	})
-	// Without Sec-Fetch-Site, Check compares Origin with Host, which does not tell
-	// http from https. A form that was shown in the open may be anybody's.
+	// Without Sec-Fetch-Site, Check compares Origin with Host, which has no scheme.
+	// Reject plain http here: anybody on the network could have forged that form.
 	if err == nil && site == "" && g.plain != "" && origin == g.plain {
 		err = errors.New("from the site by plain http")
 	}

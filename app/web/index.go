@@ -5,6 +5,6 @@ import "github.com/gofiber/fiber/v2"
 // index is the start page: it says who you are.
 func (s *Site) index(c *fiber.Ctx, v Visitor) error {
 	p := s.page(c, v, "")
-	p.Bare = true
+	p.HideAuthLinks = true
 	return c.Render("index", p)
 }

@@ -11,9 +11,8 @@ import (
 	"latchkey/app/internal/accesslog"
 )
 
-// logRequest writes the line for a request, with the id of its page if that is
-// one of a refusal. The query string stays out of it, for it may hold what nobody
-// else should read (OWASP ASVS 14.2.1).
+// logRequest logs a request, with the id of its error page if it has one. It omits the
+// query string, which may hold private data (OWASP ASVS 14.2.1).
 func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 	r := accesslog.Request{
 		Time:   time.Now(),
@@ -24,7 +23,7 @@ func (s *Site) logRequest(c *fiber.Ctx, id string, fault error) {
 		ID:     id,
 		Err:    fault,
 	}
-	// It has none if it was refused before the server had read it.
+	// The time is zero if the server refused the request before reading it.
 	if began := c.Context().Time(); !began.IsZero() {
 		r.Duration = r.Time.Sub(began)
 	}
@@ -48,8 +47,8 @@ func (s *Site) write(ctx context.Context, line slog.Record) {
 	_ = s.log.Handler().Handle(ctx, line) // a log has nowhere to report its own errors
 }
 
-// loggedAs is the key of what the log says instead of the request's own method:
-// a string, or unread for a request of which nothing is known.
+// loggedAs is the Locals key of the method to log instead of the request's own: a
+// string, or unread if the request could not be read.
 type loggedAs struct{}
 
 type unread struct{}

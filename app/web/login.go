@@ -31,7 +31,7 @@ func (s *Site) loginForm(c *fiber.Ctx, v Visitor) error {
 func (s *Site) loginPage(c *fiber.Ctx, v Visitor, form loginForm) loginPage {
 	form.Next = localPath(form.Next)
 	p := loginPage{Page: s.page(c, v, "Log in"), Form: form, Dev: s.settings.Dev}
-	p.Bare = true
+	p.HideAuthLinks = true
 	return p
 }
 
@@ -67,8 +67,8 @@ func (s *Site) authenticate(c *fiber.Ctx, name, password string) (accounts.Accou
 	})
 }
 
-// begin logs the visitor in to the account that they authenticated as, and makes their
-// browser known, so that other people's failures do not keep it out.
+// begin logs the visitor in to a, and sets the cookie of a known browser, so that other
+// people's failed logins do not throttle it.
 func (s *Site) begin(c *fiber.Ctx, a accounts.Account) error {
 	if err := s.sessions.Begin(c, sessions.Account(a.ID), a.PasswordVersion); err != nil {
 		return err
@@ -77,8 +77,8 @@ func (s *Site) begin(c *fiber.Ctx, a accounts.Account) error {
 	return nil
 }
 
-// beginAfter is begin for what is done already and stays done, and of which the
-// visitor should read even if there is no session to go on with.
+// beginAfter calls begin after a change that is already durable. If begin fails, the
+// visitor still learns that the change was made.
 func (s *Site) beginAfter(c *fiber.Ctx, a accounts.Account, done string) error {
 	err := s.begin(c, a)
 	if err == nil {

@@ -6,16 +6,16 @@ import (
 	"latchkey/app/accounts"
 )
 
-// logoutForm changes nothing: a link or an image elsewhere must not log anybody
-// out.
+// logoutForm shows the form. It changes nothing, because a link or an image on another
+// site must not log visitors out.
 func (s *Site) logoutForm(c *fiber.Ctx, v Visitor) error {
 	p := s.page(c, v, "Log out")
-	p.Bare = true
+	p.HideAuthLinks = true
 	return c.Render("logout", p)
 }
 
-// logout ends the session. Clear-Site-Data empties the browser's own cache, so
-// that Back shows nothing private (OWASP ASVS 14.3.1).
+// logout ends the session. Clear-Site-Data clears the browser's cache, so that the Back
+// button shows no private page (OWASP ASVS 14.3.1).
 func (s *Site) logout(c *fiber.Ctx, v Visitor) error {
 	if err := s.sessions.End(c); err != nil {
 		return err

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// localPath returns next if it is a path on this site, and "" otherwise. What
-// browsers would read as another site is refused (OWASP ASVS 3.7.2): //host,
-// /\host, a scheme, and tabs or line breaks, which they drop before they read.
+// localPath returns next if it is a path on this site, and "" otherwise, to prevent open
+// redirects (OWASP ASVS 3.7.2). It refuses //host, /\host, a scheme, and tabs or line
+// breaks, which browsers strip before parsing.
 func localPath(next string) string {
 	const longest = 2048
 	if len(next) > longest || !strings.HasPrefix(next, "/") {
@@ -24,8 +24,8 @@ func localPath(next string) string {
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Fragment != "" {
 		return ""
 	}
-	// Double slashes and dots are not needed and are read in many ways. u.Path is
-	// decoded: some proxies decode before they pass an address on.
+	// Refuse double slashes and dot segments, which parsers interpret differently.
+	// u.Path is decoded, because some proxies decode a path before forwarding it.
 	clean := path.Clean(u.Path)
 	if strings.Contains(u.Path, `\`) || clean != u.Path && (clean == "/" || clean+"/" != u.Path) {
 		return ""

@@ -13,8 +13,8 @@ import (
 
 // What the pages of a resource share.
 
-// loadByID gets what the id in the address names. What cannot be an id is the id of
-// nothing.
+// loadByID loads the resource with the id in the URL. A malformed id gets the same error
+// as an unknown one.
 func loadByID[T any, ID ~[16]byte](c *fiber.Ctx, get func(context.Context, ID) (T, error)) (thing T, err error) {
 	id, err := accounts.ParseID(c.Params("id"))
 	if err != nil {

@@ -9,15 +9,15 @@ import (
 	"latchkey/app/internal/text"
 )
 
-// Page is what every view is given. The data of a page embed it.
+// Page is the data common to all views. The data of each page embeds it.
 type Page struct {
-	Title   string  // the page's own name, empty on the start page
-	Visitor Visitor // who looks at it
-	Flash   string  // one sentence after a redirect, or empty
-	Bare    bool    // the page says Log in and Log out itself, the header does not
+	Title         string  // the page's own name, empty on the start page
+	Visitor       Visitor // who requested the page
+	Flash         string  // message after a redirect, or empty
+	HideAuthLinks bool    // omit Log in and Log out from the header
 
-	Nonce   string // what lets the script run that reloads the page, with --dev only
-	Version string // of what this page shows, for that script
+	Nonce   string // CSP nonce of the reload script, with --dev only
+	Version string // version of the page, for the reload script
 }
 
 // page returns the common part of a page called title.
@@ -29,8 +29,8 @@ func (s *Site) page(c *fiber.Ctx, v Visitor, title string) Page {
 	return p
 }
 
-// flash is a sentence that a page shows once, after a redirect. The cookie holds only
-// which one.
+// flash names a message that the next page shows once, after a redirect. The cookie
+// holds the name, not the text.
 type flash string
 
 const (
@@ -71,10 +71,10 @@ var flashes = map[flash]string{
 	flashRemoved:     "The account is removed, with everything that belonged to it.",
 }
 
-// flash has the next page show a sentence.
+// flash sets the message of the next page.
 func (s *Site) flash(c *fiber.Ctx, which flash) { s.cookies.flash.set(c, string(which), time.Minute) }
 
-// flashed returns the sentence for this page, and forgets it.
+// flashed returns the message for this page and clears its cookie.
 func (s *Site) flashed(c *fiber.Ctx) string {
 	which := s.cookies.flash.get(c)
 	if which == "" {
@@ -85,23 +85,22 @@ func (s *Site) flashed(c *fiber.Ctx) string {
 	return sentence
 }
 
-// seeOther ends a state change: the browser fetches the page at path, and going
-// back or reloading repeats nothing.
+// seeOther redirects to path with 303 after a state change, so that reloading does not
+// repeat the POST.
 func seeOther(c *fiber.Ctx, path string) error {
 	return c.Redirect(path, fiber.StatusSeeOther)
 }
 
-// shown returns what was typed as it may stand in a page: what is no text would
-// make the whole page none.
-func shown(typed string) string { return strings.ToValidUTF8(typed, "\uFFFD") }
+// validUTF8 replaces invalid UTF-8, which would corrupt the page, by U+FFFD.
+func validUTF8(typed string) string { return strings.ToValidUTF8(typed, "\uFFFD") }
 
-// done ends a state change with a sentence on the page at path.
+// done redirects to path after a state change and shows a message there.
 func (s *Site) done(c *fiber.Ctx, which flash, path string) error {
 	s.flash(c, which)
 	return seeOther(c, path)
 }
 
-// query returns a parameter of the address as stores take text. It is a copy.
+// query returns a copy of a query parameter, cleaned for use with a store.
 func query(c *fiber.Ctx, name string) string {
 	const longest = 2048 // bytes
 	return text.Clean(string(c.Request().URI().QueryArgs().Peek(name)), longest)

@@ -8,12 +8,11 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// reauthenticationLasts is how long after typing the password visitors may do what
-// matters without typing it again (OWASP ASVS 7.5.1).
+// reauthenticationLasts is how long a re-authentication is valid (OWASP ASVS 7.5.1).
 const reauthenticationLasts = 15 * time.Minute
 
-// reauthenticateField is the password in the form of reauthenticate. The form that
-// it interrupts must not have a field of that name.
+// reauthenticateField is the password field of the re-authentication form. No
+// interrupted form may have a field of that name.
 const reauthenticateField = "reauthenticate"
 
 type reauthenticateForm struct {
@@ -36,10 +35,10 @@ func (v Visitor) recentlyAuthenticated() bool {
 	return time.Since(v.reauthenticated) < reauthenticationLasts
 }
 
-// reauthenticate serves visitors who typed their password recently. Others get a
-// form for it, which goes to the same address and holds what was posted there. With
-// the right password the interrupted request goes on. A page that was only to be
-// looked at is asked for again afterwards.
+// reauthenticate calls serve if the visitor has recently authenticated. Otherwise it asks
+// for the password, in a form that posts to the same path and carries the interrupted
+// form as hidden fields. With the right password, an interrupted POST continues; an
+// interrupted GET is redirected to its page.
 func (s *Site) reauthenticate(c *fiber.Ctx, v Visitor, serve handler) error {
 	if c.Method() != fiber.MethodPost {
 		if v.recentlyAuthenticated() {
@@ -87,15 +86,15 @@ func (s *Site) reauthenticatePage(c *fiber.Ctx, v Visitor, form reauthenticateFo
 	p := reauthenticatePage{Page: s.page(c, v, "Is it you?"), Form: form, Post: c.Path(), Dev: s.settings.Dev}
 	for name, value := range posted.All() {
 		switch string(name) {
-		case "password", "old", "new": // never in a page
+		case "password", "old", "new": // never put a password into a page
 		default:
-			p.Fields = append(p.Fields, hiddenField{shown(string(name)), shown(string(value))})
+			p.Fields = append(p.Fields, hiddenField{validUTF8(string(name)), validUTF8(string(value))})
 		}
 	}
 	return p
 }
 
-// reauthenticateForm asks for the password before a page that was to be looked at.
+// reauthenticateForm asks for the password before showing a page.
 func (s *Site) reauthenticateForm(c *fiber.Ctx, v Visitor) error {
 	next := localPathOr(query(c, "next"), "/account")
 	if v.recentlyAuthenticated() {
@@ -111,8 +110,8 @@ type nextForm struct {
 	Next string `form:"next"`
 }
 
-// reauthenticateDone leads on to the page, once the router has let the visitor
-// through.
+// reauthenticateDone redirects to the page after the re-authentication, which the router
+// has checked.
 func (s *Site) reauthenticateDone(c *fiber.Ctx, _ Visitor) error {
 	form, err := decode[nextForm](c)
 	if err != nil {

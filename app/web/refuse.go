@@ -15,7 +15,7 @@ import (
 	"latchkey/app/sessions"
 )
 
-// Refusal is an error that is fit to be shown.
+// Refusal is an error that may be shown to the visitor.
 type Refusal struct {
 	Status     int           // HTTP status
 	Message    string        // one plain sentence
@@ -29,18 +29,18 @@ type errorPage struct {
 	Page
 	Status  int
 	Message string
-	ID      string // ties the page to a line of the log
+	ID      string // links the page to its log line
 }
 
-// refuse turns an error into a page and a line of the log. A refusal shows its
-// own sentence; of a fault the visitor sees an id, and the log has the rest.
+// refuse answers with an error page and logs the request. The page of a Refusal shows
+// its message. For an internal failure it shows only an id; the log has the details.
 func (s *Site) refuse(c *fiber.Ctx, err error) error {
 	r, fault := explain(err)
 	id := s.ids.next()
 	allow := string(c.Response().Header.Peek(fiber.HeaderAllow))
-	c.Response().Reset() // nothing of a page half made, and no cookie
+	c.Response().Reset() // discards a partial page and all cookies
 	s.guard.headers(c)
-	s.sessions.Give(c) // but that of a session which goes on under another id
+	s.sessions.ReissueCookie(c) // keeps the visitor logged in after a rotation
 	if allow != "" {
 		c.Set(fiber.HeaderAllow, allow)
 	}
@@ -64,23 +64,23 @@ func (s *Site) refuse(c *fiber.Ctx, err error) error {
 	return nil
 }
 
-// refuseUnread is Fiber's error handler. Errors of routes are dealt with before
-// they come here; what is left is what the server refuses before any route.
+// refuseUnread is Fiber's error handler. enter handles the errors of routes, so this one
+// sees only requests that the server refuses before routing.
 func (s *Site) refuseUnread(c *fiber.Ctx, err error) error {
-	netconn.Linger(c.Context().Conn()) // or the browser would lose the page
+	netconn.Linger(c.Context().Conn()) // otherwise the browser could lose the page
 	defer s.beginPatience(c).End()
 	c.Locals(loggedAs{}, unread{})
 	return s.refuse(c, err)
 }
 
-// setRetryAfter says when to try again, in whole seconds, if d is not zero.
+// setRetryAfter sets Retry-After in whole seconds, if d is not zero.
 func setRetryAfter(c *fiber.Ctx, d time.Duration) {
 	if d > 0 {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(d.Seconds()))))
 	}
 }
 
-// explain says what the visitor is told of err, and what only the log is told.
+// explain splits err into a Refusal for the visitor and a fault for the log.
 func explain(err error) (r *Refusal, fault error) {
 	var rule *accounts.Error
 	var known *fiber.Error
@@ -113,7 +113,7 @@ func explain(err error) (r *Refusal, fault error) {
 	return &Refusal{Status: status, Message: messages[status]}, err
 }
 
-// statuses are how the refusals of accounts look over HTTP.
+// statuses maps errors from package accounts to HTTP status codes.
 var statuses = map[accounts.Kind]int{
 	accounts.Invalid:  fiber.StatusUnprocessableEntity,
 	accounts.Wrong:    fiber.StatusUnauthorized,
@@ -122,8 +122,8 @@ var statuses = map[accounts.Kind]int{
 	accounts.NotFound: fiber.StatusNotFound,
 }
 
-// messages are the sentences for what Fiber and the server refuse by themselves.
-// Their own texts repeat the request and are for programmers.
+// messages maps statuses set by Fiber and fasthttp to messages for visitors. The
+// libraries' own messages echo the request and are meant for programmers.
 var messages = map[int]string{
 	fiber.StatusBadRequest:                  "The request could not be understood.",
 	fiber.StatusUnauthorized:                "Please log in first.",

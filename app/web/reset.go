@@ -34,7 +34,7 @@ func (s *Site) resetForm(c *fiber.Ctx, v Visitor) error {
 
 func (s *Site) resetPage(c *fiber.Ctx, v Visitor, a accounts.Account, form resetForm) resetPage {
 	p := resetPage{Page: s.page(c, v, "Choose a password"), Form: form, Name: a.Name.String(), Minimum: s.settings.PasswordMin}
-	p.Bare = true
+	p.HideAuthLinks = true
 	return p
 }
 

@@ -11,8 +11,8 @@ import (
 	"latchkey/app/accounts"
 )
 
-// handler answers one route. It learns who asks from v, and returns an error to
-// have it shown as a page: see refuse.
+// handler serves a route for the visitor v. An error that it returns becomes an error
+// page: see refuse.
 type handler func(c *fiber.Ctx, v Visitor) error
 
 // route is one address and who may use it. Only handle and owned make one.
@@ -24,8 +24,8 @@ type route struct {
 	load   func(*fiber.Ctx) (handler, accounts.ID, error) // what owned makes; nil otherwise
 }
 
-// routes is every page there is, and the one table of who may do what. Another
-// page is a line here and a view.
+// routes lists all routes and who may use them. To add a page, add a line here and a
+// view.
 func (s *Site) routes() []route {
 	return []route{
 		handle("GET", "/", anyone, s.index),
@@ -66,29 +66,28 @@ func (s *Site) routes() []route {
 	}
 }
 
-// who says who may use a route that belongs to nobody in particular. A zero who
-// keeps the site from starting.
+// who says who may use a route without an owner. New fails if it is zero.
 type who int
 
 const (
 	anyone        who = iota + 1 // logged in or not
-	loggedOut                    // others are sent to the start page
-	loggedIn                     // others are sent to the login, and back afterwards
-	administrator                // for others there is no such page: 404
-	sameForAll                   // the session is not even read
+	loggedOut                    // others are redirected to the start page
+	loggedIn                     // others are redirected to the login, and back afterwards
+	administrator                // others get 404
+	sameForAll                   // the session is not read
 
-	reauthenticated who = 1 << 4 // beside another: and has typed the password recently
+	reauthenticated who = 1 << 4 // combined with another: and has recently authenticated
 )
 
-// handle returns a route that serves whoever may use it.
+// handle returns a route without an owner.
 func handle(method, path string, who who, serve handler) route {
 	return route{method: method, path: path, who: who, serve: serve}
 }
 
-// owned returns a route to something that belongs to an account. load finds what
-// the address names, and its owner. Only the owner reaches serve, and
-// administrators who have re-authenticated; for others there is no such page: 404.
-// Without a load that fits, it does not compile.
+// owned returns a route to a resource that belongs to an account. load returns the
+// resource named by the URL and its owner. Only the owner and re-authenticated
+// administrators reach serve; others get 404. T makes the compiler check that load
+// and serve match.
 func owned[T any](method, path string, load func(*fiber.Ctx) (T, accounts.ID, error), serve func(*fiber.Ctx, Visitor, T) error) route {
 	if load == nil {
 		return route{method: method, path: path}
@@ -131,8 +130,8 @@ func (r route) check() error {
 	return nil
 }
 
-// admit lets the visitor through to the route, or turns them away. What the
-// account may do is what the store says at this moment (OWASP ASVS 8.3.2).
+// admit authorizes the visitor and calls the route's handler. It uses the account's
+// current permissions in the store (OWASP ASVS 8.3.2).
 func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if r.who == sameForAll {
 		return r.serve(c, Visitor{})
@@ -141,7 +140,7 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	if err != nil {
 		return err
 	}
-	if !v.seen.IsZero() && s.sessions.Due(v.seen) && personal(c) {
+	if !v.seen.IsZero() && s.sessions.Due(v.seen) && countsAsActivity(c) {
 		s.sessions.Renew(c)
 	}
 	switch who := r.who &^ reauthenticated; {
@@ -167,9 +166,8 @@ func (s *Site) admit(c *fiber.Ctx, r route) error {
 	return r.serve(c, v)
 }
 
-// admitOwner lets the owner through, and administrators after re-authentication.
-// For others, what belongs to somebody else looks like what is not there (OWASP
-// ASVS 8.2.2).
+// admitOwner admits the owner, and administrators after re-authentication. Others get
+// the same 404 as for a resource that does not exist (OWASP ASVS 8.2.2).
 func (s *Site) admitOwner(c *fiber.Ctx, v Visitor, r route) error {
 	serve, owner, err := r.load(c)
 	switch {
@@ -188,17 +186,16 @@ func (s *Site) admitOwner(c *fiber.Ctx, v Visitor, r route) error {
 	return err
 }
 
-// personal reports whether a person may have made the request. Nobody reads the
-// answer to HEAD, and a browser that prefetches only guesses what its person
-// will open next: neither keeps a session from growing idle (OWASP ASVS 7.3.1).
-func personal(c *fiber.Ctx) bool {
+// countsAsActivity reports whether the request resets the idle timeout (OWASP ASVS
+// 7.3.1). HEAD and prefetch requests do not, because no person made them.
+func countsAsActivity(c *fiber.Ctx) bool {
 	// Sec-Purpose may go on, as in "prefetch;prerender"; older browsers send Purpose.
 	return c.Method() != fiber.MethodHead &&
 		!strings.HasPrefix(c.Get("Sec-Purpose"), "prefetch") &&
 		!strings.HasPrefix(c.Get("Purpose"), "prefetch")
 }
 
-// These are for the log; the visitor reads that there is no such page.
+// These errors appear in the log; the visitor gets a 404 page.
 var (
 	errNotAdministrator error = &accounts.Error{Kind: accounts.NotFound, Message: "not an administrator"}
 	errNotOwner         error = &accounts.Error{Kind: accounts.NotFound, Message: "not the owner"}

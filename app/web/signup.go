@@ -28,7 +28,7 @@ func (s *Site) signupForm(c *fiber.Ctx, v Visitor) error {
 func (s *Site) signupPage(c *fiber.Ctx, v Visitor, form signupForm) signupPage {
 	form.Next = localPath(form.Next)
 	p := signupPage{Page: s.page(c, v, "Sign up"), Form: form, Minimum: s.settings.PasswordMin}
-	p.Bare = true
+	p.HideAuthLinks = true
 	return p
 }
 

@@ -24,7 +24,7 @@ import (
 	"latchkey/views"
 )
 
-// What a request may cost. A visitor who is slower or sends more is let go.
+// Limits on requests. The server refuses or disconnects clients that exceed them.
 const (
 	bodyLimit    = 64 << 10 // bytes; a larger body gets the 413 page
 	headerLimit  = 16 << 10 // bytes of request line and headers; more get the 431 page
@@ -33,7 +33,7 @@ const (
 	idleTimeout  = 60 * time.Second
 )
 
-// Options are what a Site is made of.
+// Options configures a Site.
 type Options struct {
 	Settings config.Settings
 	Accounts *accounts.Accounts
@@ -64,7 +64,7 @@ type Site struct {
 	registrations registrations.Store
 }
 
-// New returns a site that is ready to serve.
+// New returns a Site that is ready to Serve.
 func New(o Options) (*Site, error) {
 	s := &Site{
 		settings: o.Settings,
@@ -113,7 +113,7 @@ func New(o Options) (*Site, error) {
 	}
 	s.renderOnce()
 	server := s.app.Server()
-	server.Handler = s.known(s.app.Handler())
+	server.Handler = s.rewriteUnknownMethods(s.app.Handler())
 	server.HeaderReceived = lastOfConnection
 	server.CloseOnShutdown = true // keep-alive connections would hold up Shutdown
 	return s, nil
@@ -127,8 +127,8 @@ func (s *Site) renderOnce() {
 	_ = c.Render("", nil) // Fiber has written to the app before it finds no such view
 }
 
-// open loads views and static files: the embedded ones, or with --dev those on
-// disk, read anew at every request.
+// open loads the embedded views and static files, or with --dev those on disk, which are
+// reloaded at every request.
 func (s *Site) open(disk fs.FS) (*viewengine.Engine, error) {
 	if !s.settings.Dev {
 		files, err := public.Embedded()
@@ -149,8 +149,8 @@ func (s *Site) open(disk fs.FS) (*viewengine.Engine, error) {
 	}
 	s.public = func() (*public.Files, error) { return public.Load(publicFiles, false) }
 	s.reload, err = newReload("views", "public")
-	// A view that cannot be parsed is no reason not to start: its page will say
-	// what is wrong with it, and it is read again at the next request.
+	// A view that cannot be parsed does not prevent the start: its page shows the parse
+	// error, and the next request reloads it.
 	return viewengine.NewReloading(viewFiles, s.constants()), err
 }
 
@@ -174,7 +174,7 @@ func folder(disk fs.FS, name string) (fs.FS, error) {
 	return fs.Sub(disk, name)
 }
 
-// Serve answers requests on ln until Shutdown or a fault of the listener.
+// Serve serves requests on ln until Shutdown is called or the listener fails.
 func (s *Site) Serve(ln net.Listener) error {
 	if err := s.app.Server().Serve(netconn.Listen(ln)); err != nil {
 		return fmt.Errorf("serve: %w", err)
@@ -182,8 +182,8 @@ func (s *Site) Serve(ln net.Listener) error {
 	return nil
 }
 
-// Shutdown stops accepting, ends the event streams, and waits for the requests
-// in hand until ctx ends.
+// Shutdown stops accepting connections, ends the event streams, and waits for active
+// requests until ctx ends.
 func (s *Site) Shutdown(ctx context.Context) error {
 	if s.reload != nil {
 		s.reload.close()

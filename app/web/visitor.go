@@ -12,28 +12,28 @@ import (
 	"latchkey/app/sessions"
 )
 
-// Visitor is whoever sends the request. The zero Visitor is nobody.
+// Visitor is the sender of a request. The zero Visitor is not logged in.
 type Visitor struct {
 	ID    accounts.ID // of the account
 	Name  string      // of the account, as typed
 	Admin bool        // the account is an administrator at this moment
 
 	reauthenticated time.Time // when the visitor last typed the password
-	seen            time.Time // when it was last noted that the visitor was here
+	seen            time.Time // last recorded activity
 }
 
-// LoggedIn reports whether the visitor is an account.
+// LoggedIn reports whether the visitor is logged in.
 func (v Visitor) LoggedIn() bool { return v.Name != "" }
 
-// visitor finds out who asks. This is the fast path of every page: one read of
-// the file, no decoding of the session's data, no write.
+// visitor identifies the sender of the request. Every page calls it, so it is fast: one
+// read of the store, no decoding of session data, no write.
 func (s *Site) visitor(c *fiber.Ctx) (Visitor, error) {
 	session, err := s.sessions.Read(c)
 	switch {
 	case err == nil:
 		return Visitor{ID: accounts.ID(session.Account), Name: session.Name, Admin: session.Admin, reauthenticated: session.Reauthenticated, seen: session.Seen}, nil
 	case errors.Is(err, sessions.ErrDamaged):
-		c.Locals(damage{}, err) // for the log; the visitor is nobody
+		c.Locals(damage{}, err) // for the log; the visitor is not logged in
 		return Visitor{}, nil
 	case errors.Is(err, sessions.ErrEnded):
 		return Visitor{}, nil
@@ -41,12 +41,12 @@ func (s *Site) visitor(c *fiber.Ctx) (Visitor, error) {
 	return Visitor{}, err
 }
 
-// damage is the key of what the log is told of a session that cannot be read.
+// damage is the Locals key of the error from reading a damaged session, for the log.
 type damage struct{}
 
-// address returns where the request comes from: the connection's address, or
-// behind trusted proxies the last hop that is not one of them. What stands
-// further left in X-Forwarded-For is the visitor's own word (OWASP ASVS 4.1.3).
+// address returns the client address: that of the connection or, behind trusted proxies,
+// the last address in X-Forwarded-For that is not a trusted proxy. Addresses further
+// left can be forged by the client (OWASP ASVS 4.1.3).
 func (s *Site) address(c *fiber.Ctx) netip.Addr {
 	ip, _ := netip.AddrFromSlice(c.Context().RemoteIP())
 	ip = ip.Unmap()
