@@ -29,8 +29,7 @@ type accountPage struct {
 	Events   []eventRow
 }
 
-// account shows what an account can change about itself, where it is logged in,
-// and what has happened to it.
+// account shows the visitor's account: its forms, sessions and events.
 func (s *Site) account(c *fiber.Ctx, v Visitor) error {
 	return s.showAccount(c, v, passwordForm{}, deleteForm{})
 }

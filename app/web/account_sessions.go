@@ -13,8 +13,8 @@ import (
 	"latchkey/app/sessions"
 )
 
-// sessionsShown is how many sessions of an account are listed: the newest, and
-// always the one that looks at the list.
+// sessionsShown is the maximum number of sessions in a list. It shows the newest, and
+// always the visitor's own.
 const sessionsShown = 100
 
 // sessionRow is one browser that is logged in.
@@ -24,7 +24,7 @@ type sessionRow struct {
 	Address string
 	Began   time.Time // UTC
 	Seen    time.Time
-	Here    bool // it is the one that looks at the list
+	Here    bool // whether it is the visitor's own
 }
 
 // sessionRows lists where an account is logged in (OWASP ASVS 7.5.2), and counts
@@ -51,7 +51,7 @@ func (s *Site) sessionRows(c *fiber.Ctx, id accounts.ID) (rows []sessionRow, mor
 	return rows, len(list) - len(rows), nil
 }
 
-// browser says in plain words what a browser says of itself.
+// browser returns a readable form of a User-Agent.
 func browser(agent string) string {
 	ua := useragent.Parse(agent)
 	switch {
@@ -63,8 +63,8 @@ func browser(agent string) string {
 	return "An unknown browser"
 }
 
-// endSession ends one session of the visitor's own. A key of somebody else's
-// session is the key of none.
+// endSession ends one of the visitor's own sessions. The key of somebody else's session
+// is treated as unknown.
 func (s *Site) endSession(c *fiber.Ctx, v Visitor) error {
 	decoded, err := hex.DecodeString(c.Params("key"))
 	if err != nil || len(decoded) != len(sessions.Key{}) {

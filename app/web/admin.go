@@ -9,8 +9,8 @@ import (
 	"latchkey/app/accounts"
 )
 
-// adminRow is what the back office shows of an account. Its hash stays out of
-// the reach of any view (OWASP ASVS 15.3.1).
+// adminRow is an account as the back office lists it. It omits the password hash, so
+// that no view can show it (OWASP ASVS 15.3.1).
 type adminRow struct {
 	ID        string
 	Name      string
@@ -39,9 +39,8 @@ type adminPage struct {
 	Next  string // address of the next page, or empty
 }
 
-// admin lists accounts whose name begins with what is searched for, a page at a
-// time. The next page begins after the last name of this one, so a page costs
-// the same wherever it lies, and however many accounts there are.
+// admin lists the accounts whose names begin with the query, one page at a time. Pages
+// use a cursor, the last name of the page before, so that every page costs the same.
 func (s *Site) admin(c *fiber.Ctx, v Visitor) error {
 	prefix, after := query(c, "q"), query(c, "after")
 	found, err := s.accounts.List(c.UserContext(), prefix, after)

@@ -42,8 +42,8 @@ func (s *Site) adminAccount(c *fiber.Ctx, v Visitor) error {
 	return c.Render("admin_account", p)
 }
 
-// accountOf returns the account that the address names. What cannot be an id is
-// the id of nobody.
+// accountOf loads the account with the id in the URL. A malformed id gets the same error
+// as an unknown one.
 func (s *Site) accountOf(c *fiber.Ctx) (accounts.Account, error) {
 	id, err := accounts.ParseID(c.Params("id"))
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"latchkey/app/sessions"
 )
 
-// action is something that an administrator does to an account, after a page
-// that asks whether they mean it.
+// action is an operation of an administrator on an account, which a page asks them to
+// confirm.
 type action struct {
 	Name string // in the address and in the log
 	question
@@ -22,8 +22,8 @@ type action struct {
 	told string                                   // the event that the owner of the account reads of, or empty
 }
 
-// actions is all that can be done to an account. The store refuses what would
-// leave no administrator, in the transaction that would do it.
+// actions lists all actions. The store refuses one that would leave no administrator, in
+// the same transaction.
 func (s *Site) actions() []action {
 	return []action{
 		{"end-sessions", question{"Log out everywhere", "Log this account out everywhere?", "All its sessions end at once. It can log in again.", false}, flashLoggedOut,
@@ -80,8 +80,8 @@ func (s *Site) actionOf(c *fiber.Ctx) (accounts.Account, action, error) {
 	return accounts.Account{}, action{}, fiber.ErrNotFound
 }
 
-// adminAct does what adminConfirm asked about. Done twice it does no more than
-// done once. A refusal brings the page back.
+// adminAct carries out the action that adminConfirm asked about. It is idempotent. If it
+// is refused, the page is shown again.
 func (s *Site) adminAct(c *fiber.Ctx, v Visitor) error {
 	a, act, err := s.actionOf(c)
 	if err != nil {
@@ -108,7 +108,7 @@ func (s *Site) adminAct(c *fiber.Ctx, v Visitor) error {
 	return seeOther(c, adminAccount(a.ID))
 }
 
-// refuseAction brings the page back that asked, with the reason.
+// refuseAction shows the confirmation page again, with the reason.
 func (s *Site) refuseAction(c *fiber.Ctx, v Visitor, a accounts.Account, act action, err error) error {
 	return s.confirmAgain(c, v, act.question, a, adminAccount(a.ID), err)
 }
@@ -132,11 +132,10 @@ type adminResetPage struct {
 // adminReset shows a link with which the owner of the account chooses a
 // password; the administrator never does (OWASP ASVS 6.4.6).
 //
-// The answer to the POST shows it, with 200 instead of a redirect: a redirect
-// would have to carry the secret, in an address, which browsers and proxies
-// keep, or in a cookie or the store, which hold it for longer than this page.
-// Here it is in one answer that is not cached. Loading the page again makes
-// another link and voids this one.
+// The POST answers with 200 and the link instead of a redirect. A redirect would have to
+// carry the secret in a URL, which browsers and proxies log, or in a cookie or the store,
+// which keep it longer than this page. This response is not cached. Reloading the page
+// makes a new link and invalidates this one.
 func (s *Site) adminReset(c *fiber.Ctx, v Visitor, a accounts.Account, act action) error {
 	var secret string
 	err := errDisabled

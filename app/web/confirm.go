@@ -17,8 +17,7 @@ type question struct {
 // noFields is the form of a confirmPage.
 type noFields struct{ refused }
 
-// confirmPage asks whether something is meant. Its form goes to the page's own
-// address, and does it.
+// confirmPage asks for confirmation. Its form posts to the address of the page.
 type confirmPage struct {
 	Page
 	Form     noFields
@@ -28,7 +27,7 @@ type confirmPage struct {
 	Back     string // where to go without doing it
 }
 
-// confirm asks whether something about the account is meant. It changes nothing.
+// confirm asks for confirmation of an operation on an account. It changes nothing.
 func (s *Site) confirm(c *fiber.Ctx, v Visitor, q question, about accounts.Account, back string) error {
 	return c.Render("confirm", confirmPage{s.page(c, v, q.Title), noFields{}, q, about.Name.String(), c.Path(), back})
 }

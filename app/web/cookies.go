@@ -7,14 +7,13 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// cookies are those beside the session's own.
+// cookies are the cookies other than that of the session.
 type cookies struct {
 	known cookie // shows that this browser has logged in as a name before
 	flash cookie // which sentence the next page shows
 }
 
-// cookie is one that scripts cannot read, and that other sites cannot send with
-// a form.
+// cookie is a cookie with HttpOnly and SameSite.
 type cookie struct {
 	name   string
 	secure bool
@@ -33,8 +32,7 @@ func newCookies(secure bool) cookies {
 // get returns the cookie's value, or "". It is a copy and outlives the request.
 func (k cookie) get(c *fiber.Ctx) string { return strings.Clone(c.Cookies(k.name)) }
 
-// set has the browser keep value for a time, or forget the cookie when the time
-// is zero.
+// set sets the cookie to value for the duration keep, or clears it if keep is zero.
 func (k cookie) set(c *fiber.Ctx, value string, keep time.Duration) {
 	kept := fiber.Cookie{
 		Name:     k.name,

@@ -14,8 +14,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// reload tells open browsers to load their page again, when a view or a public
-// file was saved or the server was started anew. It exists with --dev only.
+// reload makes open browsers reload their page when a view or a public file was saved or
+// the server restarted. It is used with --dev only.
 type reload struct {
 	boot    string // differs in every process
 	watcher *fsnotify.Watcher
@@ -93,16 +93,16 @@ func (r *reload) close() {
 	})
 }
 
-// next returns what there is now to be seen, and a channel that is closed at the
-// next save. The version differs in every process.
+// next returns the current version, which differs in every process, and a channel that
+// is closed at the next save.
 func (r *reload) next() (version string, saved <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.boot + strconv.Itoa(r.saves), r.saved
 }
 
-// allow lets the answer run the script, and no other. It returns the version of
-// what the page shows, or an older one: it is asked before the views are read.
+// allow permits only the reload script in the response's CSP. The version may be older
+// than the page, because allow runs before the views are read.
 func (r *reload) allow(c *fiber.Ctx) (nonce, version string) {
 	nonce = rand.Text()
 	c.Set("Content-Security-Policy", policy+"; script-src 'nonce-"+nonce+"' 'strict-dynamic'; connect-src 'self'")
@@ -122,9 +122,8 @@ func (r *reload) script(c *fiber.Ctx, _ Visitor) error {
 	return c.SendString(strings.ReplaceAll(reloadScript, "EVENTS", reloadEvents))
 }
 
-// events is the stream that the script listens to. The browser says which version
-// it shows; if there is another by now, it is told at once, whether that is of a
-// save while it was loading or of a server that was started anew.
+// events is the event stream of the script. The browser sends the version it shows. If
+// the current version differs, because of a save or a restart, it gets an event at once.
 func (r *reload) events(c *fiber.Ctx, _ Visitor) error {
 	shown := string(c.Request().URI().QueryArgs().Peek("version"))
 	c.Set(fiber.HeaderContentType, "text/event-stream")

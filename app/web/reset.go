@@ -73,11 +73,10 @@ func (s *Site) reset(c *fiber.Ctx, v Visitor) error {
 // resetPath is what the address of a reset begins with. The secret follows.
 const resetPath = "/reset/"
 
-// holdsSecret reports whether a path may hold the secret of a reset. It must
-// stay out of logs, ours and those of whatever stands before this server: the
-// line for the request names the route instead, and the browser is told to send
-// no referrer (OWASP ASVS 14.2.1). A path that misses the route by a slash or by
-// its case holds the secret too, so the route cannot be asked.
+// holdsSecret reports whether a path may hold the secret of a reset, which must not be
+// logged: the log shows the route instead, and Referrer-Policy keeps it out of the logs
+// of other servers (OWASP ASVS 14.2.1). It cannot use the matched route, because a path
+// with an extra slash or in another case matches none but still holds the secret.
 func holdsSecret(path string) bool {
 	return len(path) > len(resetPath) && strings.EqualFold(path[:len(resetPath)], resetPath)
 }
